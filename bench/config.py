@@ -1,0 +1,133 @@
+"""edgebench.toml: strict, frozen, every mistake answered with one line."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bench.errors import UserError
+
+VARIANTS = ("fp32", "fp16", "dynamic", "int8", "int8-qat")
+DELEGATES = ("none", "xnnpack")
+
+Variant = Literal["fp32", "fp16", "dynamic", "int8", "int8-qat"]
+Delegate = Literal["none", "xnnpack"]
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f/\\]+$")]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class QatConfig(_Frozen):
+    """Quantization-aware training of the variant int8-qat.
+
+    Attributes:
+        epochs, batch_size, learning_rate: of the fine-tuning (Adam).
+        loss: Keras name of the loss.
+    """
+
+    epochs: int = Field(default=10, ge=1, le=10_000)
+    batch_size: int = Field(default=64, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    loss: str = "sparse_categorical_crossentropy"
+
+
+class ModelConfig(_Frozen):
+    """One model: a source to make variants of, or files that exist already.
+
+    Attributes:
+        name: how it is called in every table.
+        source: .keras, .h5 or SavedModel directory, relative to the plan's directory.
+        files: variant -> existing .tflite.
+        calibration: .npz with `x` (N, ...) for int8.
+        holdout: .npz with `x` (N, ...) and integer `y` (N,), for accuracy and inputs.
+        train: .npz with `x` and `y` for int8-qat.
+    """
+
+    name: Name
+    source: str | None = None
+    files: dict[Variant, str] = Field(default_factory=dict)
+    calibration: str | None = None
+    holdout: str | None = None
+    train: str | None = None
+    qat: QatConfig = QatConfig()
+
+    @model_validator(mode="after")
+    def _has_something_to_measure(self) -> Self:
+        if self.source is None and not self.files:
+            raise ValueError("needs `source` (a Keras model or SavedModel) or `files`")
+        return self
+
+
+class MeasureConfig(_Frozen):
+    """What is measured and how often (METHOD sections 1, 2, 4 and 5).
+
+    Attributes:
+        precision: with it, rounds are added until the half width of each case's
+            p50 interval is at most this share (0.02 is 2 %), or max_rounds is reached.
+    """
+
+    variants: tuple[Variant, ...] | None = None
+    delegates: tuple[Delegate, ...] = ("none", "xnnpack")
+    threads: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (1, 2)
+    devices: tuple[Name, ...] = ("local",)
+    rounds: int = Field(default=6, ge=1, le=1000)
+    precision: float | None = Field(default=None, gt=0, lt=1)
+    max_rounds: int = Field(default=30, ge=1, le=1000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    timeout_s: float = Field(default=120.0, gt=0)
+
+
+class DeviceGates(_Frozen):
+    """Limits for the cases of the devices that `device` selects ("*" is all)."""
+
+    device: Name = "*"
+    p50_us_max: float | None = Field(default=None, gt=0)
+    p90_us_max: float | None = Field(default=None, gt=0)
+    p95_us_max: float | None = Field(default=None, gt=0)
+    size_bytes_max: int | None = Field(default=None, gt=0)
+    peak_rss_kib_max: int | None = Field(default=None, gt=0)
+
+
+class GatesConfig(_Frozen):
+    """What a variant must keep to be recommended.
+
+    Attributes:
+        accuracy_ratio_min: accuracy divided by that of fp32.
+        accuracy_drop_max_points: percentage points below fp32.
+        device: further limits by device.
+    """
+
+    accuracy_ratio_min: float = Field(default=0.97, ge=0, le=1)
+    accuracy_drop_max_points: float = Field(default=3.0, ge=0, le=100)
+    device: tuple[DeviceGates, ...] = ()
+
+
+class AnalysisConfig(_Frozen):
+    """How numbers are compared; part of the plan's hash.
+
+    Attributes:
+        delta: smallest relative change that counts.
+    """
+
+    delta: float = Field(default=0.02, gt=0, lt=1)
+
+
+class PlanConfig(_Frozen):
+    """A whole edgebench.toml.
+
+    Attributes:
+        out: directory for variants and reports, relative to the plan's directory.
+    """
+
+    project: Name
+    out: str = "edgebench-out"
+    model: tuple[ModelConfig, ...] = Field(min_length=1)
+    measure: MeasureConfig = MeasureConfig()
+    gates: GatesConfig = GatesConfig()
+    analysis: AnalysisConfig = AnalysisConfig()

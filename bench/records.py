@@ -1,0 +1,309 @@
+"""The frozen records that a run leaves behind, and that everything later reads.
+
+Times of day are aware datetimes in UTC. Durations carry their unit in the name.
+A value that was not measured is None and never zero. Fields typed `Json` hold
+plain JSON values and are stored as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.identity import Case
+
+Json: TypeAlias = Mapping[str, Any]
+NanosecondArray: TypeAlias = NDArray[np.int64]
+
+RECORD_VERSION = 1
+
+
+class RunStatus(StrEnum):
+    """Where a run stands. INTERRUPTED and RUNNING (its controller died) can be resumed."""
+
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    FINISHED = "finished"
+
+
+class Outcome(StrEnum):
+    """How one launch ended."""
+
+    OK = "ok"
+    CRASHED = "crashed"
+    TIMED_OUT = "timed-out"
+    LOAD_FAILED = "load-failed"
+    UNREADABLE = "unreadable"
+    DEVICE_FAILED = "device-failed"
+
+
+class Coverage(StrEnum):
+    """How much of the model the delegate that was asked for really took."""
+
+    FULL = "FULL"
+    PARTIAL = "PARTIAL"
+    NONE = "NONE"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something is not there.
+
+    Attributes:
+        kind: short, stable word: "crash", "timeout", "load", "convert", ...
+        message: one line for people: what happened and, where known, what to do.
+        log: path or tail of the full text, "" if none.
+    """
+
+    kind: str
+    message: str
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """Evidence of what the delegate took, and the verdict drawn from it.
+
+    Attributes:
+        requested: name of the delegate that was asked for.
+        verdict: coverage by that delegate; for "none" asked for, NONE is right.
+        delegated_nodes, total_nodes, partitions: of the main subgraph; None if unknown.
+        fallback_ops: op name -> number of nodes that stayed outside.
+        evidence: lines that the verdict rests on.
+    """
+
+    requested: str
+    verdict: Coverage
+    delegated_nodes: int | None = None
+    total_nodes: int | None = None
+    partitions: int | None = None
+    fallback_ops: Mapping[str, int] = field(default_factory=dict)
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def as_requested(self) -> bool:
+        """False where the number would stand under the wrong delegate's name."""
+        if self.requested == "none":
+            return self.verdict is Coverage.NONE
+        return self.verdict in (Coverage.FULL, Coverage.PARTIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class HostLoad:
+    """What the processor did during warm-up and measurement, read on the device itself.
+
+    Attributes:
+        wall_ns: length of that window.
+        process_cpu_ns: CPU time of the measured process in it.
+        busy_ns: CPU time of everybody in it, all cores, from /proc/stat; None without it.
+        steal_ns: time a hypervisor took away, all cores; None without it.
+    """
+
+    wall_ns: int
+    process_cpu_ns: int
+    busy_ns: int | None
+    steal_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurement:
+    """What one launch measured.
+
+    Attributes:
+        samples_ns: wall time of each sample, int64 ns, in order of time. A sample is
+            `invokes_per_sample` back-to-back invokes, divided by their number. None
+            where the store was asked not to unpack them; never None on a new launch.
+        warmup_ns: wall time of each invoke before, from the very first on; None likewise.
+        count: number of samples.
+        stats_version: bench.stats.STATS_VERSION that p50_us ... max_us were computed by.
+        invokes_per_sample: 1, unless the timer's own cost forced batching.
+        p50_us, p90_us, p95_us, mean_us, min_us, max_us: of samples_ns; p90_us and
+            p95_us are None with `p90_reason` where they cannot be stated.
+        first_inference_us: the first invoke.
+        load_us, allocate_us: interpreter construction; allocate_tensors().
+        input_copy_us, output_copy_us: set_tensor with quantisation, get_tensor with
+            dequantisation; None where not measured.
+        cpu_us_per_invoke: process CPU time per invoke over the measured part.
+        timer_cost_ns: cost of one pair of clock reads in this process.
+        steady: whether warm-up reached a steady state within its limit.
+        warmup_s, warmup_cut: length of warm-up; how many of its invokes the rule cut.
+        peak_rss_kib: VmHWM of the process; None where the system has none.
+        load: what else the processor did.
+        delegation: what the delegate took.
+        runtime: name, version and the like of the runtime, Python and numpy.
+        inputs: where the input came from (holdout or seeded draw), seed and sha256.
+    """
+
+    samples_ns: NanosecondArray | None
+    warmup_ns: NanosecondArray | None
+    count: int
+    stats_version: int
+    invokes_per_sample: int
+    p50_us: float
+    p90_us: float | None
+    p95_us: float | None
+    p90_reason: str | None
+    mean_us: float
+    min_us: float
+    max_us: float
+    first_inference_us: float
+    load_us: float
+    allocate_us: float
+    input_copy_us: float | None
+    output_copy_us: float | None
+    cpu_us_per_invoke: float
+    timer_cost_ns: float
+    steady: bool
+    warmup_s: float
+    warmup_cut: int
+    peak_rss_kib: int | None
+    load: HostLoad
+    delegation: Delegation
+    runtime: Json
+    inputs: Json
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRecord:
+    """One launch, whatever became of it.
+
+    Attributes:
+        launch_id: see bench.identity.
+        index: which round, from 0.
+        position: place within the round's random order, from 0.
+        attempt: 0, or the how-manieth repeat of a tainted launch.
+        outcome: OK with `measurement`, anything else with `failure`.
+        taints: why the conditions disqualify it, () if they do not.
+        conditions: device state before and after, as devices.telemetry gives it.
+        environment: what it was measured with: model and runner sha256, device facts.
+        argv: of the runner on the device.
+        stderr_tail: the end of what the runner wrote.
+    """
+
+    launch_id: str
+    run_id: str
+    case_id: str
+    index: int
+    position: int
+    attempt: int
+    started_utc: datetime
+    duration_s: float
+    outcome: Outcome
+    measurement: Measurement | None
+    failure: Failure | None
+    taints: tuple[str, ...]
+    conditions: Json
+    environment: Json
+    argv: tuple[str, ...]
+    stderr_tail: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether its number may enter a verdict."""
+        return self.outcome is Outcome.OK and not self.taints
+
+
+@dataclass(frozen=True, slots=True)
+class VariantRecord:
+    """One variant of one model in one run: made, or why not.
+
+    Attributes:
+        path: the file, relative to the plan's output directory; None if not made.
+        provenance: recipe, source sha256, calibration sha256 and count, seeds, tool
+            versions, converter warnings, whether it came from the cache.
+    """
+
+    run_id: str
+    model: str
+    variant: str
+    path: str | None
+    sha256: str | None
+    size_bytes: int | None
+    provenance: Json
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvaluationRecord:
+    """Answers of one variant on the full holdout, by one set of kernels.
+
+    Attributes:
+        kernels: "none" (plain) or "xnnpack": whose arithmetic gave the answers.
+        metric: "top1": share of right argmax.
+        value: in 0..1; None if it failed.
+        predictions: argmax per image, int32, in the holdout's order.
+        correct: whether each was right; paired tests need it.
+        holdout_sha256: of the arrays it was computed on.
+    """
+
+    run_id: str
+    model: str
+    variant: str
+    kernels: str
+    metric: str
+    value: float | None
+    predictions: NDArray[np.int32] | None
+    correct: NDArray[np.bool_] | None
+    holdout_sha256: str
+    runtime: Json
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCase:
+    """A case as a run planned it.
+
+    Attributes:
+        reason: why it cannot exist (NOT_APPLICABLE), or None if it is to be measured.
+    """
+
+    run_id: str
+    case: Case
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One execution of one plan.
+
+    Attributes:
+        plan: the plan as JSON with defaults filled in; plan_sha256 of it.
+        root: directory that the plan's relative paths start from.
+        host: facts of the controller.
+        simulated: True where any device of it was emulated.
+    """
+
+    run_id: str
+    project: str
+    status: RunStatus
+    started_utc: datetime
+    finished_utc: datetime | None
+    plan: Json
+    plan_sha256: str
+    root: str
+    seed: int
+    edgebench_version: str
+    host: Json
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """Everything a report reads of one run.
+
+    The measurements of `launches` are without samples_ns and warmup_ns (None) unless
+    they were asked for.
+    """
+
+    run: RunRecord
+    cases: tuple[PlannedCase, ...]
+    variants: tuple[VariantRecord, ...]
+    evaluations: tuple[EvaluationRecord, ...]
+    launches: tuple[LaunchRecord, ...]

@@ -1,0 +1,1 @@
+"""Programs that measure one case in one fresh process on a device."""

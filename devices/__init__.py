@@ -1,0 +1,1 @@
+"""Reach a board, own it, know its state. Nothing here knows of models."""
