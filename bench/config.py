@@ -1,26 +1,20 @@
-"""edgebench.toml: strict, frozen, every mistake answered with one line."""
+"""What a plan may say: the strict, frozen shape of edgebench.toml with its defaults."""
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from bench.errors import UserError
-
-VARIANTS = ("fp32", "fp16", "dynamic", "int8", "int8-qat")
-DELEGATES = ("none", "xnnpack")
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Variant = Literal["fp32", "fp16", "dynamic", "int8", "int8-qat"]
 Delegate = Literal["none", "xnnpack"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+DELEGATES: tuple[Delegate, ...] = get_args(Delegate)
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f/\\]+$")]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class QatConfig(_Frozen):

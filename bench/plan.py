@@ -1,0 +1,196 @@
+"""From a plan file to what will be done: files found, cases expanded, order drawn, time told."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from bench.config import VARIANTS, ModelConfig, PlanConfig, Variant
+from bench.errors import UserError
+from bench.identity import Case, DelegateSpec, sha256_of
+from bench.runners.base import LaunchLimits
+
+RUNNER_KIND = "invoke_loop"
+ACCURACY_GATES = {"accuracy_ratio_min", "accuracy_drop_max_points"}
+
+# What one step takes on two cores of a small x86-64 machine, in seconds: only for
+# the estimate before anything of this run has been timed.
+LAUNCH_OVERHEAD_S = 0.6
+MAKE_VARIANT_S = {"fp32": 6.0, "fp16": 4.0, "dynamic": 4.0, "int8": 6.0, "int8-qat": 30.0}
+EVALUATE_S = 4.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A checked plan and where it lives.
+
+    Attributes:
+        config: as read, with defaults.
+        root: absolute directory that its relative paths start from.
+        variants: model name -> variants to make and measure, in table order.
+    """
+
+    config: PlanConfig
+    root: Path
+    variants: dict[str, tuple[Variant, ...]]
+
+    @property
+    def out(self) -> Path:
+        return self.root / self.config.out
+
+    @property
+    def sha256(self) -> str:
+        return sha256_of(self.config.model_dump(mode="json"))
+
+    @property
+    def limits(self) -> LaunchLimits:
+        return LaunchLimits(timeout_s=self.config.measure.timeout_s)
+
+
+def resolve(config: PlanConfig, root: Path) -> Plan:
+    """Find out what a plan asks for and whether everything it needs is there.
+
+    Raises: UserError for a missing file, a variant without what it is made from, a
+    gate on accuracy without a holdout, two models of one name, an unknown device.
+    """
+    names = [model.name for model in config.model]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"two models are called {twice[0]!r}; give each its own name")
+    for device in config.measure.devices:
+        if device != "local":
+            raise UserError(f"unknown device {device!r} (known: local)")
+    for field in ("variants", "delegates", "threads", "devices"):
+        _refuse_doubles(field, getattr(config.measure, field))
+    if config.measure.precision is not None and config.measure.max_rounds < 7:
+        raise UserError("measure.precision needs measure.max_rounds of at least 7")
+    explicit_gate = ACCURACY_GATES & config.gates.model_fields_set
+    variants: dict[str, tuple[Variant, ...]] = {}
+    for model in config.model:
+        _check_paths(model, root)
+        variants[model.name] = _variants_of(model, config.measure.variants)
+        if explicit_gate and model.holdout is None:
+            raise UserError(
+                f"gates.{min(explicit_gate)} needs answers to judge: "
+                f"give model {model.name!r} a `holdout` (.npz with x and y)"
+            )
+    return Plan(config, root.resolve(), variants)
+
+
+def _refuse_doubles(field: str, values: Sequence[object] | None) -> None:
+    if values is None:
+        return
+    if not values:
+        raise UserError(f"measure.{field} is empty: there is nothing to measure")
+    for value in values:
+        if list(values).count(value) > 1:
+            raise UserError(f"measure.{field} names {value!r} twice")
+
+
+def _check_paths(model: ModelConfig, root: Path) -> None:
+    paths = {
+        "source": model.source,
+        "calibration": model.calibration,
+        "holdout": model.holdout,
+        "train": model.train,
+        **{f"files.{variant}": path for variant, path in model.files.items()},
+    }
+    for key, value in paths.items():
+        if value is not None and not (root / value).exists():
+            raise UserError(f"model {model.name!r}: {key}: no such file: {root / value}")
+
+
+def _variants_of(model: ModelConfig, asked: tuple[Variant, ...] | None) -> tuple[Variant, ...]:
+    lacking: dict[Variant, str] = {}
+    for variant in VARIANTS:
+        if variant in model.files:
+            continue
+        if model.source is None:
+            lacking[variant] = f"files.{variant} (a .tflite), or `source` to make it from"
+        elif variant == "int8" and model.calibration is None:
+            lacking[variant] = "`calibration` (.npz with x)"
+        elif variant == "int8-qat" and model.train is None:
+            lacking[variant] = "`train` (.npz with x and y)"
+    if asked is None:
+        return tuple(variant for variant in VARIANTS if variant not in lacking)
+    for variant in asked:
+        if variant in lacking:
+            raise UserError(f"model {model.name!r}: variant {variant} needs {lacking[variant]}")
+    return tuple(variant for variant in VARIANTS if variant in asked)
+
+
+def expand(plan: Plan) -> tuple[Case, ...]:
+    """Every case of a plan, in the order of its tables."""
+    measure = plan.config.measure
+    return tuple(
+        Case(
+            project=plan.config.project,
+            model=model.name,
+            variant=variant,
+            delegate=DelegateSpec(delegate),
+            threads=threads,
+            runner=RUNNER_KIND,
+            device=device,
+        )
+        for model in plan.config.model
+        for device in measure.devices
+        for variant in plan.variants[model.name]
+        for delegate in measure.delegates
+        for threads in measure.threads
+    )
+
+
+def round_order(items: Sequence[T], key: Callable[[T], str], *, seed: int, index: int) -> list[T]:
+    """The order of one round: fresh per round, the same for the same seed.
+
+    The items are sorted by `key` first, so that the order depends on what is in the
+    round and not on how the plan lists it.
+    """
+    order = sorted(items, key=key)
+    random.Random(sha256_of([seed, index])).shuffle(order)  # noqa: S311 (not for secrets)
+    return order
+
+
+def launch_estimate_s(limits: LaunchLimits) -> float:
+    """Seconds that one launch takes before any has been timed."""
+    return LAUNCH_OVERHEAD_S + limits.warmup_min_s + 1.5 * limits.measure_min_s
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Seconds that a plan will take, by part."""
+
+    make_s: float
+    evaluate_s: float
+    measure_s: float
+    launches: int
+
+    @property
+    def total_s(self) -> float:
+        return self.make_s + self.evaluate_s + self.measure_s
+
+
+def estimate(plan: Plan) -> Estimate:
+    """How long a plan will take on a small machine, told before it starts."""
+    launches = len(expand(plan)) * plan.config.measure.rounds
+    made = [
+        MAKE_VARIANT_S[variant]
+        for model in plan.config.model
+        for variant in plan.variants[model.name]
+        if variant not in model.files
+    ]
+    evaluated = sum(
+        len(plan.variants[model.name]) * len(plan.config.measure.delegates)
+        for model in plan.config.model
+        if model.holdout is not None
+    )
+    return Estimate(
+        make_s=sum(made),
+        evaluate_s=EVALUATE_S * evaluated / 2,
+        measure_s=launches * launch_estimate_s(plan.limits),
+        launches=launches,
+    )

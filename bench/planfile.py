@@ -1,0 +1,114 @@
+"""Read edgebench.toml: every mistake becomes one line that names the nearest right word."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from bench.config import DELEGATES, VARIANTS, PlanConfig
+from bench.errors import UserError
+
+
+def read_plan(path: Path) -> PlanConfig:
+    """Read and check a plan file.
+
+    Raises: UserError, one line, if the file is missing, is not UTF-8 TOML, or says
+    something that no plan may say.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file; `edgebench init` writes one to start from"
+        ) from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a directory; give the path of the plan file in it") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 text (byte {error.start})") from None
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: is not TOML: {error}") from None
+    return parse_plan(document, where=str(path))
+
+
+def parse_plan(document: dict[str, Any], *, where: str) -> PlanConfig:
+    """Check a plan given as plain values; `where` begins the message of a UserError."""
+    try:
+        # Through JSON, because strict pydantic takes a list for a tuple only there.
+        return PlanConfig.model_validate_json(json.dumps(document, default=str))
+    except ValidationError as error:
+        raise UserError(f"{where}: {_explain(error.errors(include_url=False)[0])}") from None
+
+
+def _explain(error: ErrorDetails) -> str:
+    location = error["loc"]
+    place = _dotted(location)
+    given = error.get("input")
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return f"{place}: unknown key{_nearest(str(location[-1]), _keys_at(location[:-1]))}"
+    if kind == "missing":
+        return f"{place}: is missing"
+    if kind == "literal_error" or (kind == "invalid_key" and "files" in location):
+        known = DELEGATES if "delegates" in location else VARIANTS
+        what = "delegate" if "delegates" in location else "variant"
+        name = given if isinstance(given, str) else str(location[-1])
+        return f"{place}: {name!r} is not a {what}{_nearest(name, known)}"
+    if kind == "value_error":
+        return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+    if kind == "string_pattern_mismatch":
+        return f"{place}: a name holds no slash, backslash or control character: {given!r}"
+    if kind == "too_short":
+        return f"{place}: is empty"
+    shown = json.dumps(given, default=str)
+    return f"{place}: {_lower_first(error['msg'])}, not {shown[:60]}"
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _dotted(location: Sequence[int | str]) -> str:
+    text = ""
+    for part in location:
+        if part == "[key]":
+            continue
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".") or "the plan"
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{hint} (known: {', '.join(known)})"
+
+
+def _keys_at(location: Sequence[int | str]) -> tuple[str, ...]:
+    """Names of the fields that the plan has at a place."""
+    model: type[BaseModel] = PlanConfig
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            found = _model_in(model.model_fields[part].annotation)
+            if found is not None:
+                model = found
+    return tuple(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The first pydantic model in a type such as tuple[ModelConfig, ...]."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        if (found := _model_in(inner)) is not None:
+            return found
+    return None

@@ -1,0 +1,126 @@
+"""What a plan asks for is found, expanded and ordered; what it lacks is named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.errors import UserError
+from bench.identity import Case, DelegateSpec
+from bench.plan import Plan, estimate, expand, resolve, round_order
+from bench.planfile import parse_plan
+
+
+def plan(root: Path, *, measure: dict[str, Any] | None = None, **model: Any) -> Plan:
+    for name in ("m.keras", "c.npz", "h.npz", "t.npz", "a.tflite"):
+        (root / name).touch()
+    document = {
+        "project": "p",
+        "model": [{"name": "m", **(model or {"source": "m.keras"})}],
+        "measure": measure or {},
+    }
+    return resolve(parse_plan(document, where="plan.toml"), root)
+
+
+def test_default_variants_are_those_that_can_be_made(tmp_path: Path) -> None:
+    assert plan(tmp_path).variants["m"] == ("fp32", "fp16", "dynamic")
+    everything = plan(tmp_path, source="m.keras", calibration="c.npz", train="t.npz")
+    assert everything.variants["m"] == ("fp32", "fp16", "dynamic", "int8", "int8-qat")
+    assert plan(tmp_path, files={"int8": "a.tflite"}).variants["m"] == ("int8",)
+
+
+@pytest.mark.parametrize(
+    ("variant", "part"),
+    [("int8", "calibration"), ("int8-qat", "train")],
+)
+def test_a_variant_without_what_it_is_made_from(tmp_path: Path, variant: str, part: str) -> None:
+    with pytest.raises(UserError, match=part):
+        plan(tmp_path, measure={"variants": [variant]})
+
+
+def test_files_without_a_source_cannot_give_other_variants(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"files\.fp16"):
+        plan(tmp_path, measure={"variants": ["fp16"]}, files={"int8": "a.tflite"})
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holdout: no such file: .*nothing\.npz"):
+        plan(tmp_path, source="m.keras", holdout="nothing.npz")
+
+
+def test_a_gate_on_accuracy_needs_a_holdout(tmp_path: Path) -> None:
+    (tmp_path / "m.keras").touch()
+    document = {
+        "project": "p",
+        "model": [{"name": "m", "source": "m.keras"}],
+        "gates": {"accuracy_drop_max_points": 1.0},
+    }
+    with pytest.raises(UserError, match="holdout"):
+        resolve(parse_plan(document, where="plan.toml"), tmp_path)
+
+
+@pytest.mark.parametrize("field", ["threads", "delegates", "variants", "devices"])
+def test_nothing_is_measured_twice_or_not_at_all(tmp_path: Path, field: str) -> None:
+    value = {"threads": 2, "delegates": "none", "variants": "fp32", "devices": "local"}[field]
+    with pytest.raises(UserError, match="twice"):
+        plan(tmp_path, measure={field: [value, value]})
+    with pytest.raises(UserError, match="empty"):
+        plan(tmp_path, measure={field: []})
+
+
+def test_two_models_of_one_name(tmp_path: Path) -> None:
+    (tmp_path / "m.keras").touch()
+    model = {"name": "m", "source": "m.keras"}
+    with pytest.raises(UserError, match="two models"):
+        resolve(parse_plan({"project": "p", "model": [model, model]}, where="x"), tmp_path)
+
+
+def test_the_matrix_is_whole_and_every_id_its_own(tmp_path: Path) -> None:
+    cases = expand(plan(tmp_path, source="m.keras", calibration="c.npz", train="t.npz"))
+    assert len(cases) == 5 * 2 * 2
+    assert len({case.case_id for case in cases}) == len(cases)
+    assert all(Case.from_json(case.to_json()) == case for case in cases)
+
+
+def test_a_case_id_does_not_depend_on_content_or_on_the_run(tmp_path: Path) -> None:
+    first = [case.case_id for case in expand(plan(tmp_path))]
+    (tmp_path / "m.keras").write_bytes(b"another model")
+    assert [case.case_id for case in expand(plan(tmp_path))] == first
+
+
+def test_a_case_id_stays_what_it_was() -> None:
+    """Series live for years: this id may only change together with a migration."""
+    case = Case("p", "m", "int8", DelegateSpec("xnnpack"), 2, "invoke_loop", "local")
+    assert case.case_id == "0f134b153a04fa2e35c162f09951d021e9f31e4e8d7d1ff0407a41ce375bd9d5"
+
+
+@given(st.sets(st.text(min_size=1), max_size=20), st.integers(0, 2**63 - 1), st.integers(0, 99))
+def test_a_round_holds_everything_once_in_an_order_of_its_own(
+    names: set[str], seed: int, index: int
+) -> None:
+    order = round_order(sorted(names), lambda n: n, seed=seed, index=index)
+    assert Counter(order) == Counter(names)
+    assert order == round_order(sorted(names, reverse=True), lambda n: n, seed=seed, index=index)
+
+
+def test_rounds_differ_in_order() -> None:
+    names = [str(i) for i in range(20)]
+    orders = {tuple(round_order(names, str, seed=0, index=i)) for i in range(30)}
+    assert len(orders) == 30
+
+
+def test_no_place_in_the_order_is_a_case_s_own() -> None:
+    names = [str(i) for i in range(4)]
+    firsts = Counter(round_order(names, str, seed=0, index=i)[0] for i in range(2000))
+    assert all(400 < count < 600 for count in firsts.values())
+
+
+def test_an_estimate_counts_every_launch(tmp_path: Path) -> None:
+    time = estimate(plan(tmp_path, measure={"rounds": 3, "threads": [1]}))
+    assert time.launches == 3 * 2 * 3
+    assert time.total_s > time.launches * 1.3
