@@ -1,0 +1,85 @@
+"""What several verbs share: the store's place, the console, and options."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from bench.errors import UserError
+from bench.records import RunData
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def default_store() -> Path:
+    """Where runs are kept unless --store or EDGEBENCH_STORE says otherwise."""
+    if place := os.environ.get("EDGEBENCH_STORE"):
+        return Path(place)
+    import platformdirs
+
+    return platformdirs.user_data_path("edgebench") / "edgebench.db"
+
+
+def store_option(function: F) -> F:
+    """--store PATH, handed to the command as `store_path`."""
+    option = click.option(
+        "--store",
+        "store_path",
+        type=click.Path(path_type=Path),
+        default=default_store,
+        help="The store. [default: edgebench.db in your data directory, or EDGEBENCH_STORE]",
+    )
+    return option(function)
+
+
+def again(*words: object) -> str:
+    """A command line of ours that works when pasted into the user's shell."""
+    called = sys.argv[0]
+    on_path = shutil.which("edgebench")
+    known = on_path is not None and Path(on_path).resolve() == Path(called).resolve()
+    return shlex.join(["edgebench" if known else called, *map(str, words)])
+
+
+def load_run(store_path: Path, run: str | None, project: str | None, *, samples: bool) -> RunData:
+    """A run by the beginning of its id, or the newest one (of a project).
+
+    Raises: UserError if there is no such run or no store.
+    """
+    from bench.store import open_store
+
+    if not store_path.exists():
+        raise UserError(f"{store_path}: no such store; `edgebench quickstart` makes a first run")
+    with open_store(store_path, write=False) as store:
+        if run is not None:
+            return store.load(store.find_run(run).run_id, samples=samples)
+        runs = store.runs(project=project)
+        if not runs:
+            of = "" if project is None else f" of project {project!r}"
+            raise UserError(f"{store_path}: holds no run{of}")
+        return store.load(runs[0].run_id, samples=samples)
+
+
+def print_comparison(data: RunData, *, report_to: Path | None) -> int:
+    """Print a run's table and recommendation, write its report; 1 if a gate failed."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from reports.compare import compare
+    from reports.gates import gate_failed
+    from reports.render.files import write_report
+    from reports.render.terminal import render
+
+    comparison = compare(data)
+    console = Console()
+    console.print(render(comparison))
+    if report_to is not None:
+        files = write_report(comparison, report_to)
+        console.print(Text(f"Report: {files.html}"), soft_wrap=True)
+    return 1 if gate_failed(comparison) else 0

@@ -1,0 +1,83 @@
+"""`edgebench init`: a commented edgebench.toml to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.errors import UserError
+
+TEMPLATE = """\
+# What edgebench measures. Every key is checked; a typo is an error, never ignored.
+# Paths are relative to this file.
+#
+#   edgebench run edgebench.toml --dry-run    what would be done, and how long it takes
+#   edgebench run edgebench.toml              do it, print the table, write the report
+
+project = "my-project"      # results of one project can be compared over time
+out = "edgebench-out"       # variants, logs and reports go here
+
+[[model]]
+name = "my-model"
+source = "model.keras"      # .keras, .h5 or a SavedModel directory
+calibration = "calibration.npz"  # x: float32 (N, ...), 100 to 500 samples; for int8
+holdout = "holdout.npz"     # x: (N, ...), y: integer labels (N,); for accuracy and inputs
+# train = "train.npz"       # x and y; for int8-qat (needs the Keras model, not a SavedModel)
+
+# Variants that exist already take the place of made ones; without `source` they are all:
+# [model.files]
+# fp32 = "model_fp32.tflite"
+# int8 = "model_int8.tflite"
+
+# Quantization-aware training of int8-qat:
+# [model.qat]
+# epochs = 10
+# batch_size = 64
+# learning_rate = 0.001
+# loss = "sparse_categorical_crossentropy"
+
+[measure]
+# variants = ["fp32", "fp16", "dynamic", "int8", "int8-qat"]  # default: all that can be made
+delegates = ["none", "xnnpack"]  # none: the plain kernels
+threads = [1, 2]
+devices = ["local"]
+rounds = 6                  # a round is one launch of every case, in fresh random order
+seed = 0                    # of that order, of conversions and of drawn inputs
+# precision = 0.02          # add rounds until the p50 interval is within 2 %, ...
+# max_rounds = 30           # ... at most this many
+# timeout_s = 120.0         # of one launch
+
+[gates]
+# A variant is recommended only if the whole interval of its figure keeps every gate.
+# Accuracy gates need a holdout; these two are the defaults.
+# accuracy_ratio_min = 0.97         # accuracy divided by that of fp32
+# accuracy_drop_max_points = 3.0    # percentage points below fp32
+
+# [[gates.device]]
+# device = "local"          # or "*" for all
+# p50_us_max = 5000.0
+# p90_us_max = 8000.0
+# p95_us_max = 9000.0
+# size_bytes_max = 4000000
+# peak_rss_kib_max = 200000
+
+[analysis]
+# delta = 0.02              # a smaller change than this is not called a change
+"""
+
+
+@click.command("init")
+@click.argument(
+    "path", type=click.Path(path_type=Path, dir_okay=False), default=Path("edgebench.toml")
+)
+def command(path: Path) -> None:
+    """Write a commented edgebench.toml to PATH, and never over an existing file."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(TEMPLATE)
+    except FileExistsError:
+        raise UserError(f"{path}: exists already and is left as it is") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    click.echo(f"Wrote {path}. Name your model in it, then: edgebench run {path} --dry-run")

@@ -1,0 +1,136 @@
+"""The command `edgebench`: finds the verb, turns errors into one line and an exit code.
+
+Nothing but click is imported before a verb is chosen: `--help` has to answer at once.
+
+Exit codes: 0 success, 1 a gate failed, 2 the user's error, 3 a device or the store
+failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+
+import click
+
+# verb -> (module of bench.cli, help); kept here so that --help imports none of them.
+VERBS = {
+    "quickstart": ("quickstart", "Train, convert, measure and report on this machine."),
+    "init": ("init", "Write a commented edgebench.toml to start from."),
+    "run": ("run", "Measure what a plan says, and report it."),
+    "show": ("show", "Print the table of a stored run."),
+    "report": ("report", "Write the report of a stored run: HTML, Markdown, CSV, JSON."),
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported only when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"bench.cli.{VERBS[cmd_name][0]}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], VERBS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(VERBS)}"
+            raise click.UsageError(f"unknown command {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        from bench import __version__
+
+        click.echo(f"edgebench {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version and exit.",
+)
+def cli() -> None:
+    """Measure every variant of a TensorFlow Lite / LiteRT model on every device, with
+    and without every delegate, and say what is true.
+
+    Start with `edgebench quickstart` (no model, no device needed) or `edgebench init`.
+    """
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _complain(message: str) -> None:
+    """One line on stderr; control characters made visible, since names are data."""
+    line = " ".join(message.split())
+    visible = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
+    click.echo(f"edgebench: {visible}", err=True)
+
+
+def entry() -> None:
+    """The console script."""
+    # SIGTERM leaves the same consistent store as Ctrl-C does.
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command line; return the exit code."""
+    try:
+        result = cli.main(args=arguments, prog_name="edgebench", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        _complain(f"{error.format_message().rstrip('.')}; see `edgebench --help`")
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted")
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output (`| head`) has enough. Python flushes stdout once
+        # more at exit, which must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        return _judge(error)
+    return result if isinstance(result, int) else 0
+
+
+def _judge(error: Exception) -> int:
+    from bench.errors import EdgebenchError, UserError
+    from devices.errors import DeviceError
+
+    if isinstance(error, UserError):
+        _complain(str(error))
+        return 2
+    if isinstance(error, EdgebenchError | DeviceError):
+        _complain(str(error))
+        return 3
+    raise error

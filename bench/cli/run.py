@@ -1,0 +1,160 @@
+"""`edgebench run`: measure what a plan says, print the table, write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.cli.common import again, print_comparison, store_option
+from bench.cli.progress import duration, progress
+from bench.config import VARIANTS, PlanConfig
+from bench.errors import UserError
+from bench.plan import Plan, estimate, expand, resolve
+from bench.planfile import read_plan
+
+
+@click.command("run")
+@click.argument("path", metavar="PLAN", type=click.Path(path_type=Path))
+@click.option("--resume", is_flag=True, help="Go on with the newest unfinished run of this plan.")
+@click.option("--dry-run", is_flag=True, help="Print the cases and the time they take; do nothing.")
+@click.option("--variant", "variants", multiple=True, help="Only this variant; may be repeated.")
+@click.option("--device", "devices", multiple=True, help="Only this device; may be repeated.")
+@click.option(
+    "--precision",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Add rounds until each p50 interval is within this share (0.02 is 2 %).",
+)
+@store_option
+def command(
+    path: Path,
+    resume: bool,
+    dry_run: bool,
+    variants: tuple[str, ...],
+    devices: tuple[str, ...],
+    precision: float | None,
+    store_path: Path,
+) -> int:
+    """Measure what PLAN (an edgebench.toml) says.
+
+    Everything measured is in the store at once. Interrupt it when you like and go on
+    with --resume. Exit code 1 if a gate failed.
+    """
+    config = _narrow(read_plan(path), variants, devices, precision)
+    plan = resolve(config, path.parent)
+    if dry_run:
+        print_plan(plan, Console())
+        return 0
+    return execute(
+        plan,
+        store_path,
+        resume=resume,
+        resume_command=_resume_command(path, variants, devices, precision),
+    )
+
+
+def _narrow(
+    config: PlanConfig,
+    variants: Sequence[str],
+    devices: Sequence[str],
+    precision: float | None,
+) -> PlanConfig:
+    """The plan with the command line's choices in it."""
+    changes: dict[str, object] = {}
+    if unknown := [v for v in variants if v not in VARIANTS]:
+        raise UserError(f"unknown variant {unknown[0]!r} (known: {', '.join(VARIANTS)})")
+    if unknown := [d for d in devices if d not in config.measure.devices]:
+        known = ", ".join(config.measure.devices)
+        raise UserError(f"the plan has no device {unknown[0]!r} (it has: {known})")
+    if variants:
+        changes["variants"] = tuple(variants)
+    if devices:
+        changes["devices"] = tuple(devices)
+    if precision is not None:
+        changes["precision"] = precision
+    if not changes:
+        return config
+    return config.model_copy(update={"measure": config.measure.model_copy(update=changes)})
+
+
+def _resume_command(
+    path: Path, variants: Sequence[str], devices: Sequence[str], precision: float | None
+) -> str:
+    """The command that resumes this very run."""
+    words = ["run", str(path), "--resume"]
+    for variant in variants:
+        words += ["--variant", variant]
+    for device in devices:
+        words += ["--device", device]
+    if precision is not None:
+        words += ["--precision", f"{precision:g}"]
+    return again(*words)
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """Every case of a plan and the time it will take."""
+    table = Table("model", "variant", "delegate", "threads", "device", "runner", box=None)
+    cases = expand(plan)
+    for case in cases:
+        table.add_row(
+            Text(case.model),
+            case.variant,
+            case.delegate.name,
+            str(case.threads),
+            Text(case.device),
+            case.runner,
+        )
+    console.print(table)
+    console.print(expectation(plan))
+
+
+def expectation(plan: Plan) -> str:
+    """One line: what will be done and how long it takes."""
+    cases, time = len(expand(plan)), estimate(plan)
+    more = ""
+    if plan.config.measure.precision is not None:
+        more = f" at first, up to {plan.config.measure.max_rounds} rounds for the precision asked"
+    return (
+        f"{cases} cases x {plan.config.measure.rounds} rounds = {time.launches} launches{more}; "
+        f"about {duration(time.total_s)}: {duration(time.make_s + time.evaluate_s)} to make and "
+        f"evaluate the variants, {duration(time.measure_s)} to measure"
+    )
+
+
+def execute(plan: Plan, store_path: Path, *, resume: bool, resume_command: str) -> int:
+    """Carry a plan out on this console; return the exit code."""
+    # Late: whoever asks for --help or --dry-run need not wait for SQLAlchemy.
+    from bench.run import Interrupted, carry_out, find_unfinished, start_run
+    from bench.store import open_store
+    from devices.deadline import Deadline
+    from devices.device import local_device
+    from devices.facts import read_facts
+
+    console = Console(stderr=True)
+    devices = {name: local_device(name) for name in plan.config.measure.devices}
+    with open_store(store_path, write=True) as store:
+        if resume:
+            run_id = find_unfinished(plan, store)
+            store.reopen_run(run_id)
+        else:
+            host = read_facts(local_device().transport, deadline=Deadline(30))
+            simulated = any(device.simulated for device in devices.values())
+            run_id = start_run(plan, store, host, simulated=simulated)
+        console.print(Text(expectation(plan)))
+        try:
+            with progress(console) as emit:
+                carry_out(plan, store, run_id, devices, emit=emit)
+        except Interrupted as stop:
+            console.print(
+                Text(
+                    f"\nInterrupted after {stop.launches} launches; all of them are kept.\n"
+                    f"Go on with:  {resume_command}"
+                )
+            )
+            return 130
+        data = store.load(run_id, samples=True)
+    return print_comparison(data, report_to=plan.out / "report")

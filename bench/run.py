@@ -1,0 +1,203 @@
+"""Carry out a plan: variants made, answers checked, launches measured, all of it stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import __version__
+from bench.config import ModelConfig
+from bench.errors import EdgebenchError, UserError
+from bench.events import Emit, Note
+from bench.identity import new_run_id
+from bench.plan import Plan, expand, launch_estimate_s
+from bench.records import (
+    EvaluationRecord,
+    PlannedCase,
+    RunData,
+    RunRecord,
+    RunStatus,
+    VariantRecord,
+)
+from bench.runners.loop import InvokeLoopRunner
+from bench.scheduler import RunPolicy, measure
+from bench.session import CaseFiles, Session
+from bench.store import Store
+from bench.variants.evaluate import evaluate_variants, input_sample
+from bench.variants.make import make_variants
+from devices.blobs import BlobStore
+from devices.deadline import Deadline
+from devices.device import Device
+from devices.facts import Facts, read_facts
+from devices.launch import Launcher
+
+FACTS_S = 30.0
+
+
+class Interrupted(EdgebenchError):
+    """The user stopped a run; everything measured until then is in the store."""
+
+    def __init__(self, run_id: str, launches: int) -> None:
+        super().__init__(f"run {run_id} was interrupted after {launches} launches")
+        self.run_id = run_id
+        self.launches = launches
+
+
+def start_run(plan: Plan, store: Store, host: Facts, *, simulated: bool) -> str:
+    """Record a new run and its cases; return its id."""
+    run = RunRecord(
+        run_id=new_run_id(),
+        project=plan.config.project,
+        status=RunStatus.RUNNING,
+        started_utc=datetime.now(UTC),
+        finished_utc=None,
+        plan=plan.config.model_dump(mode="json"),
+        plan_sha256=plan.sha256,
+        root=str(plan.root),
+        seed=plan.config.measure.seed,
+        edgebench_version=__version__,
+        host=host.to_json(),
+        simulated=simulated,
+    )
+    store.begin_run(run, [PlannedCase(run.run_id, case) for case in expand(plan)])
+    return run.run_id
+
+
+def find_unfinished(plan: Plan, store: Store) -> str:
+    """The newest run of this very plan that was not finished.
+
+    Raises: UserError if there is none, or if the plan has changed since.
+    """
+    unfinished = [
+        run
+        for run in store.runs(project=plan.config.project)
+        if run.status is not RunStatus.FINISHED and run.root == str(plan.root)
+    ]
+    for run in unfinished:
+        if run.plan_sha256 == plan.sha256:
+            return run.run_id
+    if unfinished:
+        raise UserError(
+            f"the plan has changed since run {unfinished[0].run_id} was interrupted; "
+            "start a new run without --resume"
+        )
+    raise UserError("there is no unfinished run of this plan; start one without --resume")
+
+
+def carry_out(
+    plan: Plan, store: Store, run_id: str, devices: Mapping[str, Device], *, emit: Emit
+) -> None:
+    """Do whatever a run has not done yet, and mark it finished.
+
+    Raises: Interrupted on Ctrl-C, with the run marked so; UserError from the checks of
+    calibration and holdout; StoreError; DeviceError if a device cannot be reached at all.
+    """
+    try:
+        _carry_out(plan, store, run_id, devices, emit)
+    except KeyboardInterrupt:
+        store.finish_run(run_id, RunStatus.INTERRUPTED, datetime.now(UTC))
+        raise Interrupted(run_id, len(store.launches_done(run_id))) from None
+    except Exception:
+        # Fault of the input or of a device: what was measured stays and can be resumed.
+        store.finish_run(run_id, RunStatus.INTERRUPTED, datetime.now(UTC))
+        raise
+    store.finish_run(run_id, RunStatus.FINISHED, datetime.now(UTC))
+
+
+def _carry_out(
+    plan: Plan, store: Store, run_id: str, devices: Mapping[str, Device], emit: Emit
+) -> None:
+    files: dict[tuple[str, str], CaseFiles] = {}
+    so_far = store.load(run_id)
+    for model in plan.config.model:
+        variants = make_variants(
+            model,
+            plan.variants[model.name],
+            root=plan.root,
+            out=plan.out,
+            seed=plan.config.measure.seed,
+            run_id=run_id,
+            emit=emit,
+        )
+        for variant in variants:
+            store.add_variant(variant)
+        _evaluate(plan, model, variants, store, so_far, emit)
+        for variant in variants:
+            if variant.path is not None and variant.sha256 is not None:
+                files[model.name, variant.variant] = CaseFiles(
+                    model=plan.out / variant.path,
+                    model_sha256=variant.sha256,
+                    inputs=_inputs(plan, model, plan.out / variant.path),
+                )
+    for name, device in devices.items():
+        _measure_on(plan, store, run_id, name, device, files, so_far, emit)
+
+
+def _evaluate(
+    plan: Plan,
+    model: ModelConfig,
+    variants: Sequence[VariantRecord],
+    store: Store,
+    so_far: RunData,
+    emit: Emit,
+) -> None:
+    if model.holdout is None:
+        emit(Note(f"{model.name}: no holdout given, so answers are not checked", "warning"))
+        return
+    done = {(e.model, e.variant, e.kernels) for e in so_far.evaluations}
+    kernels = plan.config.measure.delegates
+    if all((model.name, v.variant, k) in done for v in variants for k in kernels):
+        return
+    records: tuple[EvaluationRecord, ...] = evaluate_variants(
+        variants, plan.root / model.holdout, kernels, out=plan.out, emit=emit
+    )
+    for record in records:
+        store.add_evaluation(record)
+
+
+def _inputs(plan: Plan, model: ModelConfig, path: Path) -> Path | None:
+    return None if model.holdout is None else input_sample(path, plan.root / model.holdout)
+
+
+def _measure_on(
+    plan: Plan,
+    store: Store,
+    run_id: str,
+    name: str,
+    device: Device,
+    files: Mapping[tuple[str, str], CaseFiles],
+    so_far: RunData,
+    emit: Emit,
+) -> None:
+    cases = [c for c in expand(plan) if c.device == name and (c.model, c.variant) in files]
+    if not cases:
+        return
+    measure_config = plan.config.measure
+    blobs = BlobStore(device.transport, device.workdir)
+    session = Session(
+        device=device,
+        facts=read_facts(device.transport, deadline=Deadline(FACTS_S)),
+        runner=InvokeLoopRunner(),
+        run_id=run_id,
+        seed=measure_config.seed,
+        limits=plan.limits,
+        launcher=Launcher(device.transport, device.workdir, blobs),
+    )
+    wanted = {case.case_id for case in cases}
+    measure(
+        cases,
+        {c.case_id: files[c.model, c.variant] for c in cases},
+        session,
+        RunPolicy(
+            rounds=measure_config.rounds,
+            precision=measure_config.precision,
+            max_rounds=measure_config.max_rounds,
+            seed=measure_config.seed,
+            launch_s=launch_estimate_s(plan.limits),
+        ),
+        done=[record for record in so_far.launches if record.case_id in wanted],
+        keep=store.add_launch,
+        emit=emit,
+        title=f"Measuring on {name}",
+    )

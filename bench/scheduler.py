@@ -1,0 +1,210 @@
+"""Rounds of launches on one device: random order, repeats of tainted ones, resume, precision."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bench.events import Emit, Note, StageAdvanced, StageFinished, StageStarted
+from bench.identity import Case
+from bench.plan import round_order
+from bench.records import LaunchRecord, Outcome
+from bench.session import CaseFiles
+from bench.stats import precision_reached
+
+MAX_REPEATS = 2
+# A case whose first launches all failed the same way is broken, not unlucky: more
+# launches would cost minutes of timeouts and say nothing new.
+HOPELESS_AFTER = 2
+MIN_ROUNDS_FOR_PRECISION = 7
+
+
+class Launches(Protocol):
+    """What the scheduler needs of a session."""
+
+    def launch(
+        self, case: Case, files: CaseFiles, *, index: int, position: int, attempt: int
+    ) -> LaunchRecord: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunPolicy:
+    """How often and how exactly (METHOD sections 4 to 6).
+
+    Attributes:
+        rounds: at least this many; precision, max_rounds: see bench.config.
+        seed: of the order within rounds.
+        launch_s: seconds that one launch takes, estimated.
+    """
+
+    rounds: int
+    precision: float | None
+    max_rounds: int
+    seed: int
+    launch_s: float
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Launches so far, and what that says about the time left."""
+
+    emit: Emit
+    stage: str
+    policy: RunPolicy
+    done: int = 0
+    timed: int = 0
+    spent_s: float = 0.0
+    clock: Callable[[], float] = time.monotonic
+
+    def left_s(self, remaining: int) -> float:
+        # The estimate counts as a few launches, so that one slow one does not rule it.
+        per_launch = (self.spent_s + 5 * self.policy.launch_s) / (self.timed + 5)
+        return remaining * per_launch
+
+
+@dataclass(slots=True)
+class _Ledger:
+    """What is known of each case while rounds go on."""
+
+    records: dict[str, list[LaunchRecord]] = field(default_factory=dict)
+
+    def add(self, record: LaunchRecord) -> None:
+        self.records.setdefault(record.case_id, []).append(record)
+
+    def of_round(self, case: Case, index: int) -> list[LaunchRecord]:
+        return [r for r in self.records.get(case.case_id, []) if r.index == index]
+
+    def hopeless(self, case: Case) -> bool:
+        records = self.records.get(case.case_id, [])
+        return len(records) >= HOPELESS_AFTER and all(r.measurement is None for r in records)
+
+    def medians_us(self, case: Case) -> list[float]:
+        """p50 of the last usable launch of every round."""
+        by_round = {
+            r.index: r.measurement.p50_us
+            for r in self.records.get(case.case_id, [])
+            if r.usable and r.measurement is not None
+        }
+        return [by_round[index] for index in sorted(by_round)]
+
+
+def measure(
+    cases: Sequence[Case],
+    files: Mapping[str, CaseFiles],
+    session: Launches,
+    policy: RunPolicy,
+    *,
+    done: Iterable[LaunchRecord],
+    keep: Callable[[LaunchRecord], None],
+    emit: Emit,
+    stage: str = "measure",
+    title: str = "Measuring",
+) -> None:
+    """Launch every case once per round until there are enough rounds.
+
+    Args:
+        cases: what to measure on this device.
+        files: case_id -> files of the case.
+        done: launches that are in the store already (resume); they are not made again.
+        keep: stores one launch for good before the next begins.
+
+    Raises: KeyboardInterrupt from the session, and whatever `keep` raises; every
+    launch kept until then stays.
+    """
+    ledger = _Ledger()
+    for record in sorted(done, key=lambda r: (r.index, r.attempt)):
+        ledger.add(record)
+    progress = _Progress(emit, stage, policy)
+    total = len(cases) * policy.rounds
+    emit(StageStarted(stage, title, total, total * policy.launch_s))
+    for index in range(policy.max_rounds if policy.precision else policy.rounds):
+        active = [c for c in cases if not ledger.hopeless(c) and _wanted(c, index, ledger, policy)]
+        if not active:
+            break
+        _one_round(index, active, files, session, policy, ledger, keep, progress, len(cases))
+    _say_what_was_missed(cases, ledger, policy, emit)
+    made = sum(len(records) for records in ledger.records.values())
+    emit(StageFinished(stage, f"{made} launches"))
+
+
+def _wanted(case: Case, index: int, ledger: _Ledger, policy: RunPolicy) -> bool:
+    if index < policy.rounds or policy.precision is None or index < MIN_ROUNDS_FOR_PRECISION:
+        return True
+    return not precision_reached(ledger.medians_us(case), policy.precision).reached
+
+
+def _one_round(
+    index: int,
+    cases: Sequence[Case],
+    files: Mapping[str, CaseFiles],
+    session: Launches,
+    policy: RunPolicy,
+    ledger: _Ledger,
+    keep: Callable[[LaunchRecord], None],
+    progress: _Progress,
+    case_count: int,
+) -> None:
+    order = round_order(cases, lambda c: c.case_id, seed=policy.seed, index=index)
+    for attempt in range(1 + MAX_REPEATS):
+        for position, case in enumerate(order):
+            before = ledger.of_round(case, index)
+            if len(before) != attempt or (before and not _repeat(before[-1])):
+                # Made already, before an interruption, or needs no repeat.
+                if attempt == 0 and before:
+                    progress.done += 1
+                continue
+            began = progress.clock()
+            record = session.launch(
+                case, files[case.case_id], index=index, position=position, attempt=attempt
+            )
+            keep(record)
+            ledger.add(record)
+            progress.timed += 1
+            progress.spent_s += progress.clock() - began
+            if attempt == 0:
+                progress.done += 1
+            _tell(case, record, index, progress, case_count)
+
+
+def _repeat(record: LaunchRecord) -> bool:
+    """Only what the conditions spoilt is repeated; a benchmark that failed, failed."""
+    return bool(record.taints) or record.outcome is Outcome.DEVICE_FAILED
+
+
+def _tell(
+    case: Case, record: LaunchRecord, index: int, progress: _Progress, case_count: int
+) -> None:
+    if record.failure is not None:
+        progress.emit(
+            Note(f"{case.label}, round {index + 1}: {record.failure.message}", level="warning")
+        )
+    remaining = max(0, case_count * progress.policy.rounds - progress.done)
+    again = " (repeated: tainted)" if record.attempt else ""
+    progress.emit(
+        StageAdvanced(
+            progress.stage,
+            progress.done,
+            f"round {index + 1}: {case.label}{again}",
+            progress.left_s(remaining),
+        )
+    )
+
+
+def _say_what_was_missed(
+    cases: Sequence[Case], ledger: _Ledger, policy: RunPolicy, emit: Emit
+) -> None:
+    for case in cases:
+        if ledger.hopeless(case):
+            made = len(ledger.records[case.case_id])
+            emit(
+                Note(
+                    f"{case.label}: failed {made} times out of {made}; not launched again",
+                    level="warning",
+                )
+            )
+        elif policy.precision is not None:
+            verdict = precision_reached(ledger.medians_us(case), policy.precision)
+            if not verdict.reached:
+                emit(Note(f"{case.label}: precision {verdict.reason}", level="warning"))
