@@ -1,0 +1,202 @@
+"""Launches, their samples and environments to rows and back, without I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bench.digest import SampleDigest
+from bench.errors import StoreError
+from bench.identity import sha256_of
+from bench.records import Coverage, Delegation, HostLoad, LaunchRecord, Measurement, Outcome
+from bench.store import schema
+from bench.store.checks import checked, failure_columns, failure_of
+from bench.store.codec import json_text, pack_array, unpack_array
+from bench.store.rows import Row
+
+_NS = "<i8"
+
+# Fields of a Measurement that are a column of the same name.
+_SCALARS = (
+    "stats_version",
+    "invokes_per_sample",
+    "p50_us",
+    "p90_us",
+    "p95_us",
+    "p90_reason",
+    "mean_us",
+    "min_us",
+    "max_us",
+    "first_inference_us",
+    "load_us",
+    "allocate_us",
+    "input_copy_us",
+    "output_copy_us",
+    "cpu_us_per_invoke",
+    "timer_cost_ns",
+    "steady",
+    "warmup_s",
+    "warmup_cut",
+    "peak_rss_kib",
+    "runtime",
+    "inputs",
+)
+# Columns of a measurement that may be NULL beside it.
+_MAY_BE_MISSING = frozenset(
+    {
+        "p90_us",
+        "p95_us",
+        "p90_reason",
+        "input_copy_us",
+        "output_copy_us",
+        "peak_rss_kib",
+        "host_busy_ns",
+        "host_steal_ns",
+        "delegated_nodes",
+        "total_nodes",
+        "partitions",
+        "digest",
+    }
+)
+
+
+def environment_row(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of table environment; its id is the sha256 of the canonical JSON."""
+    plain = json.loads(json_text(facts, "launch.environment"))
+    values = {"environment_id": sha256_of(plain), "facts": plain}
+    return checked(schema.environment, values)
+
+
+def launch_row(record: LaunchRecord, environment_id: str) -> dict[str, Any]:
+    """The row of table launch.
+
+    Raises:
+        StoreError: OK without a measurement, anything else without a failure or with
+            a measurement, or a measurement that contradicts its own samples.
+    """
+    if (record.outcome is Outcome.OK) != (record.measurement is not None):
+        raise StoreError(f"launch {record.launch_id}: a measurement goes with OK and only with it")
+    if (record.outcome is Outcome.OK) == (record.failure is not None):
+        raise StoreError(f"launch {record.launch_id}: a failure goes with everything but OK")
+    names = (
+        "launch_id",
+        "run_id",
+        "case_id",
+        "position",
+        "attempt",
+        "started_utc",
+        "duration_s",
+        "outcome",
+        "taints",
+        "conditions",
+        "argv",
+        "stderr_tail",
+    )
+    values = {name: getattr(record, name) for name in names}
+    values |= {"round_index": record.index, "environment_id": environment_id}
+    values |= failure_columns(record.failure)
+    if record.measurement is not None:
+        columns = _measurement_columns(record.measurement)
+        missing = [n for n, v in columns.items() if v is None and n not in _MAY_BE_MISSING]
+        if missing:
+            raise StoreError(f"launch.{missing[0]} is missing")
+        values |= columns
+    return checked(schema.launch, values)
+
+
+def _measurement_columns(measurement: Measurement) -> dict[str, Any]:
+    load, delegation = measurement.load, measurement.delegation
+    return {name: getattr(measurement, name) for name in _SCALARS} | {
+        "sample_count": measurement.count,
+        "host_wall_ns": load.wall_ns,
+        "host_process_cpu_ns": load.process_cpu_ns,
+        "host_busy_ns": load.busy_ns,
+        "host_steal_ns": load.steal_ns,
+        "delegation_requested": delegation.requested,
+        "delegation_verdict": delegation.verdict,
+        "delegated_nodes": delegation.delegated_nodes,
+        "total_nodes": delegation.total_nodes,
+        "partitions": delegation.partitions,
+        "fallback_ops": delegation.fallback_ops,
+        "evidence": delegation.evidence,
+        "digest": None if measurement.digest is None else measurement.digest.to_json(),
+    }
+
+
+def samples_row(launch_id: str, measurement: Measurement) -> dict[str, Any]:
+    """The row of table launch_samples.
+
+    Raises:
+        StoreError: samples or warm-up are missing, or not as many as `count` says.
+    """
+    samples, warmup = measurement.samples_ns, measurement.warmup_ns
+    if samples is None or warmup is None:
+        raise StoreError(f"launch {launch_id} comes without its samples")
+    if len(samples) != measurement.count:
+        raise StoreError(
+            f"launch {launch_id} says {measurement.count} samples and holds {len(samples)}"
+        )
+    return {
+        "launch_id": launch_id,
+        "samples_ns": pack_array(samples, _NS),
+        "warmup_ns": pack_array(warmup, _NS),
+    }
+
+
+def launch_of(row: Row) -> LaunchRecord:
+    """The record of a row of launch joined with environment.facts.
+
+    With samples_ns and warmup_ns in the row they are unpacked, else they are None.
+
+    Raises:
+        StoreError: damaged, or written by a newer edgebench.
+    """
+    return LaunchRecord(
+        launch_id=row["launch_id"],
+        run_id=row["run_id"],
+        case_id=row["case_id"],
+        index=row["round_index"],
+        position=row["position"],
+        attempt=row["attempt"],
+        started_utc=row["started_utc"],
+        duration_s=row["duration_s"],
+        outcome=Outcome(row["outcome"]),
+        measurement=None if row["sample_count"] is None else _measurement_of(row),
+        failure=failure_of(row),
+        taints=tuple(row["taints"]),
+        conditions=row["conditions"],
+        environment=row["facts"],
+        argv=tuple(row["argv"]),
+        stderr_tail=row["stderr_tail"],
+    )
+
+
+def _measurement_of(row: Row) -> Measurement:
+    samples, warmup = row.get("samples_ns"), row.get("warmup_ns")
+    samples_ns = None if samples is None else unpack_array(samples, _NS)
+    found = 0 if samples_ns is None else len(samples_ns)
+    if "samples_ns" in row and found != row["sample_count"]:
+        raise StoreError(f"launch {row['launch_id']} is damaged: samples are missing")
+    return Measurement(
+        samples_ns=samples_ns,
+        warmup_ns=None if warmup is None else unpack_array(warmup, _NS),
+        count=row["sample_count"],
+        load=HostLoad(
+            row["host_wall_ns"],
+            row["host_process_cpu_ns"],
+            row["host_busy_ns"],
+            row["host_steal_ns"],
+        ),
+        delegation=Delegation(
+            requested=row["delegation_requested"],
+            verdict=Coverage(row["delegation_verdict"]),
+            delegated_nodes=row["delegated_nodes"],
+            total_nodes=row["total_nodes"],
+            partitions=row["partitions"],
+            fallback_ops=row["fallback_ops"],
+            evidence=tuple(row["evidence"]),
+        ),
+        digest=None if row["digest"] is None else SampleDigest.from_json(row["digest"]),
+        **{name: row[name] for name in _SCALARS},
+    )

@@ -1,0 +1,140 @@
+"""Reading a store: the records exactly as they were written, from one snapshot each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from bench.errors import StoreError, UserError
+from bench.records import LaunchRecord, RunData, RunRecord
+from bench.store import schema
+from bench.store.engine import store_errors
+from bench.store.launch_rows import launch_of
+from bench.store.rows import evaluation_of, planned_case_of, run_of, variant_of
+
+_CANDIDATES = 5
+
+
+class StoreReader:
+    """The reading half of a Store; any number of threads and processes at once.
+
+    Every method raises StoreError if the store is closed, damaged or unreadable.
+    """
+
+    def __init__(self, path: Path, engine: sa.Engine) -> None:
+        self.path = path
+        self._reading = engine
+        self._closed = False
+
+    def close(self) -> None:
+        """Close every connection; twice does no harm."""
+        self._closed = True
+        self._reading.dispose()
+
+    def runs(self, project: str | None = None) -> tuple[RunRecord, ...]:
+        """Every run, or those of one project, newest first."""
+        query = sa.select(schema.run).order_by(
+            schema.run.c.started_utc.desc(), schema.run.c.run_id.desc()
+        )
+        if project is not None:
+            query = query.where(schema.run.c.project == project)
+        with self._snapshot() as connection:
+            return tuple(run_of(row) for row in connection.execute(query).mappings())
+
+    def latest_run(self, project: str | None = None) -> RunRecord | None:
+        """The newest run, or that of one project; None if there is none."""
+        return next(iter(self.runs(project)), None)
+
+    def find_run(self, prefix: str) -> RunRecord:
+        """The one run whose id begins with `prefix`.
+
+        Raises:
+            UserError: no run or several begin so; the message names candidates.
+        """
+        everything = self.runs()
+        found = [run for run in everything if run.run_id.startswith(prefix.lower())]
+        if len(found) == 1:
+            return found[0]
+        named = ", ".join(run.run_id for run in (found or everything)[:_CANDIDATES])
+        if found:
+            raise UserError(
+                f"{len(found)} runs begin with {prefix!r}: {named}; give more of the id"
+            )
+        if everything:
+            raise UserError(f"no run begins with {prefix!r}; the newest are {named}")
+        raise UserError(f"no run begins with {prefix!r}; {self.path} holds no runs")
+
+    def load(self, run_id: str, *, samples: bool = False) -> RunData:
+        """Everything about one run.
+
+        Cases are in the order of the plan, variants and evaluations in that of adding,
+        launches by round, attempt and position.
+
+        Args:
+            samples: whether to unpack samples_ns and warmup_ns; None without.
+
+        Raises:
+            StoreError: no such run.
+        """
+        with self._snapshot() as connection:
+            run = connection.execute(_of_run(schema.run, run_id)).mappings().first()
+            if run is None:
+                raise StoreError(f"{self.path} holds no run {run_id}")
+            cases = connection.execute(
+                sa.select(schema.planned_case, schema.case.c.spec)
+                .join(schema.case)
+                .where(schema.planned_case.c.run_id == run_id)
+                .order_by(schema.planned_case.c.position)
+            ).mappings()
+            variants = connection.execute(
+                _of_run(schema.variant, run_id).order_by(schema.variant.c.position)
+            ).mappings()
+            evaluations = connection.execute(
+                _of_run(schema.evaluation, run_id).order_by(schema.evaluation.c.position)
+            ).mappings()
+            return RunData(
+                run=run_of(run),
+                cases=tuple(planned_case_of(row) for row in cases),
+                variants=tuple(variant_of(row) for row in variants),
+                evaluations=tuple(evaluation_of(row) for row in evaluations),
+                launches=_launches(connection, run_id, samples=samples),
+            )
+
+    def launches_done(self, run_id: str) -> set[tuple[str, int, int]]:
+        """(case_id, index, attempt) of every launch of a run that was stored."""
+        launch = schema.launch.c
+        query = sa.select(launch.case_id, launch.round_index, launch.attempt).where(
+            launch.run_id == run_id
+        )
+        with self._snapshot() as connection:
+            return {(row[0], row[1], row[2]) for row in connection.execute(query)}
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sa.Connection]:
+        if self._closed:
+            raise StoreError(f"{self.path} is closed")
+        with store_errors(self.path), self._reading.begin() as connection:
+            yield connection
+
+
+def _of_run(table: sa.Table, run_id: str) -> sa.Select[tuple[object, ...]]:
+    return sa.select(table).where(table.c.run_id == run_id)
+
+
+def _launches(connection: sa.Connection, run_id: str, *, samples: bool) -> tuple[LaunchRecord, ...]:
+    launch, packed = schema.launch, schema.launch_samples
+    columns = [*launch.c, schema.environment.c.facts]
+    source = launch.join(schema.environment)
+    if samples:
+        columns += [packed.c.samples_ns, packed.c.warmup_ns]
+        source = source.outerjoin(packed, packed.c.launch_id == launch.c.launch_id)
+    query = (
+        sa.select(*columns)
+        .select_from(source)
+        .where(launch.c.run_id == run_id)
+        .order_by(launch.c.round_index, launch.c.attempt, launch.c.position, launch.c.launch_id)
+    )
+    return tuple(launch_of(row) for row in connection.execute(query).mappings())

@@ -1,0 +1,248 @@
+"""The tables, in SQL that SQLite and PostgreSQL share.
+
+Append-only: only run.status and run.finished_utc ever change. Migrations repeat
+this schema step by step; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+from bench.store.codec import escape_text, unescape_text
+
+
+class AnyText(sa.types.TypeDecorator[str]):
+    """Text with any code point, NUL and lone surrogates included."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else escape_text(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else unescape_text(value)
+
+
+class JsonText(sa.types.TypeDecorator[Any]):
+    """JSON made by codec.json_text; parsed when read."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC: SQLite itself would drop the zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None or value.utcoffset() is None:
+            raise ValueError(f"{value.isoformat()} has no time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "uq": "uq_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+
+def _text(name: str, *, null: bool = False) -> sa.Column[str]:
+    return sa.Column(name, AnyText, nullable=null)
+
+
+def _json(name: str, *, null: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, JsonText, nullable=null)
+
+
+def _integer(name: str, *, null: bool = False) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, nullable=null)
+
+
+def _number(name: str, *, null: bool = False) -> sa.Column[float]:
+    return sa.Column(name, sa.Double, nullable=null)
+
+
+def _failure() -> tuple[sa.Column[str], ...]:
+    return tuple(_text(f"failure_{part}", null=True) for part in ("kind", "message", "log"))
+
+
+run = sa.Table(
+    "run",
+    metadata,
+    _text("run_id"),
+    _integer("record_version"),
+    _text("project"),
+    _text("status"),
+    sa.Column("started_utc", UtcDateTime, nullable=False),
+    sa.Column("finished_utc", UtcDateTime, nullable=True),
+    _json("plan"),
+    _text("plan_sha256"),
+    _text("root"),
+    _integer("seed"),
+    _text("edgebench_version"),
+    _json("host"),
+    sa.Column("simulated", sa.Boolean, nullable=False),
+    sa.PrimaryKeyConstraint("run_id"),
+)
+
+case = sa.Table(
+    "case",
+    metadata,
+    _text("case_id"),
+    _json("spec"),
+    _text("project"),
+    _text("model"),
+    _text("variant"),
+    _text("delegate"),
+    _integer("threads"),
+    _text("runner"),
+    _text("device"),
+    sa.PrimaryKeyConstraint("case_id"),
+)
+
+planned_case = sa.Table(
+    "planned_case",
+    metadata,
+    _text("run_id"),
+    _text("case_id"),
+    _integer("position"),
+    _text("reason", null=True),
+    sa.PrimaryKeyConstraint("run_id", "case_id"),
+    sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+    sa.ForeignKeyConstraint(["case_id"], ["case.case_id"]),
+)
+
+variant = sa.Table(
+    "variant",
+    metadata,
+    _text("run_id"),
+    _text("model"),
+    _text("variant"),
+    _integer("position"),
+    _text("path", null=True),
+    _text("sha256", null=True),
+    _integer("size_bytes", null=True),
+    _json("provenance"),
+    *_failure(),
+    sa.PrimaryKeyConstraint("run_id", "model", "variant"),
+    sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+)
+
+evaluation = sa.Table(
+    "evaluation",
+    metadata,
+    _text("run_id"),
+    _text("model"),
+    _text("variant"),
+    _text("kernels"),
+    _text("metric"),
+    _integer("position"),
+    _number("value", null=True),
+    sa.Column("predictions", sa.LargeBinary, nullable=True),
+    sa.Column("correct", sa.LargeBinary, nullable=True),
+    _text("holdout_sha256"),
+    _json("runtime"),
+    *_failure(),
+    sa.PrimaryKeyConstraint("run_id", "model", "variant", "kernels", "metric"),
+    sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+)
+
+environment = sa.Table(
+    "environment",
+    metadata,
+    _text("environment_id"),
+    _json("facts"),
+    sa.PrimaryKeyConstraint("environment_id"),
+)
+
+# From sample_count on, the columns are those of a Measurement and NULL without one.
+launch = sa.Table(
+    "launch",
+    metadata,
+    _text("launch_id"),
+    _text("run_id"),
+    _text("case_id"),
+    _integer("round_index"),
+    _integer("position"),
+    _integer("attempt"),
+    sa.Column("started_utc", UtcDateTime, nullable=False),
+    _number("duration_s"),
+    _text("outcome"),
+    *_failure(),
+    _json("taints"),
+    _json("conditions"),
+    _text("environment_id"),
+    _json("argv"),
+    _text("stderr_tail"),
+    _integer("sample_count", null=True),
+    _integer("stats_version", null=True),
+    _integer("invokes_per_sample", null=True),
+    _number("p50_us", null=True),
+    _number("p90_us", null=True),
+    _number("p95_us", null=True),
+    _text("p90_reason", null=True),
+    _number("mean_us", null=True),
+    _number("min_us", null=True),
+    _number("max_us", null=True),
+    _number("first_inference_us", null=True),
+    _number("load_us", null=True),
+    _number("allocate_us", null=True),
+    _number("input_copy_us", null=True),
+    _number("output_copy_us", null=True),
+    _number("cpu_us_per_invoke", null=True),
+    _number("timer_cost_ns", null=True),
+    sa.Column("steady", sa.Boolean, nullable=True),
+    _number("warmup_s", null=True),
+    _integer("warmup_cut", null=True),
+    _integer("peak_rss_kib", null=True),
+    _integer("host_wall_ns", null=True),
+    _integer("host_process_cpu_ns", null=True),
+    _integer("host_busy_ns", null=True),
+    _integer("host_steal_ns", null=True),
+    _text("delegation_requested", null=True),
+    _text("delegation_verdict", null=True),
+    _integer("delegated_nodes", null=True),
+    _integer("total_nodes", null=True),
+    _integer("partitions", null=True),
+    _json("fallback_ops", null=True),
+    _json("evidence", null=True),
+    _json("runtime", null=True),
+    _json("inputs", null=True),
+    _json("digest", null=True),
+    sa.PrimaryKeyConstraint("launch_id"),
+    sa.UniqueConstraint("run_id", "case_id", "round_index", "attempt"),
+    sa.ForeignKeyConstraint(["run_id", "case_id"], ["planned_case.run_id", "planned_case.case_id"]),
+    sa.ForeignKeyConstraint(["environment_id"], ["environment.environment_id"]),
+)
+
+launch_samples = sa.Table(
+    "launch_samples",
+    metadata,
+    _text("launch_id"),
+    sa.Column("samples_ns", sa.LargeBinary, nullable=False),
+    sa.Column("warmup_ns", sa.LargeBinary, nullable=False),
+    sa.PrimaryKeyConstraint("launch_id"),
+    sa.ForeignKeyConstraint(["launch_id"], ["launch.launch_id"]),
+)

@@ -1,0 +1,271 @@
+"""Records for tests of the store: plain ones, and hypothesis strategies for awkward ones."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from bench.digest import SampleDigest
+from bench.identity import Case, DelegateSpec, launch_id, new_run_id
+from bench.records import (
+    Coverage,
+    Delegation,
+    EvaluationRecord,
+    Failure,
+    HostLoad,
+    LaunchRecord,
+    Measurement,
+    Outcome,
+    PlannedCase,
+    RunRecord,
+    RunStatus,
+    VariantRecord,
+)
+
+START = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+# Any code point, and the lone surrogates that undecodable bytes become (PEP 383).
+texts = st.text(
+    st.one_of(st.characters(), st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF)),
+    max_size=20,
+) | st.sampled_from(
+    ["", "\x00", "'; DROP TABLE run; --", '"\n\r\t', "\\u0000", "\\", "%_", "\udcff"]
+)
+floats = st.floats(allow_nan=False, allow_infinity=False)
+integers = st.integers(-(2**63), 2**63 - 1)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | floats | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+json_objects = st.dictionaries(texts, json_values, max_size=3)
+zones = st.sampled_from([UTC, timezone(timedelta(hours=-9, minutes=-30)), timezone.max])
+times = st.datetimes(datetime(1970, 1, 3), datetime(9999, 12, 29), timezones=zones)
+failures = st.builds(Failure, texts, texts, texts)
+delegates = st.dictionaries(texts, texts, max_size=2).map(
+    lambda options: DelegateSpec("xnnpack", tuple(sorted(options.items())))
+)
+cases = st.builds(
+    Case,
+    texts,
+    texts,
+    texts,
+    delegates,
+    st.integers(1, 256),
+    texts,
+    texts,
+    st.lists(st.tuples(texts, st.lists(st.integers(1, 999)).map(tuple)), max_size=2).map(tuple),
+)
+runs = st.builds(
+    RunRecord,
+    run_id=st.builds(new_run_id),
+    project=texts,
+    status=st.sampled_from(RunStatus),
+    started_utc=times,
+    finished_utc=st.none() | times,
+    plan=json_objects,
+    plan_sha256=texts,
+    root=texts,
+    seed=integers,
+    edgebench_version=texts,
+    host=json_objects,
+    simulated=st.booleans(),
+)
+digests = st.builds(
+    SampleDigest,
+    *[integers] * 2,
+    *[st.none() | floats] * 6,
+    st.lists(floats, max_size=2).map(tuple),
+    st.lists(floats, max_size=2).map(tuple),
+)
+sample_arrays = st.lists(integers, max_size=30).map(lambda v: np.array(v, dtype=np.int64))
+
+
+@st.composite
+def measurements(draw: st.DrawFn) -> Measurement:
+    samples = draw(sample_arrays)
+    maybe, maybe_int = st.none() | floats, st.none() | integers
+    return Measurement(
+        samples_ns=samples,
+        warmup_ns=draw(sample_arrays),
+        count=len(samples),
+        stats_version=draw(integers),
+        invokes_per_sample=draw(integers),
+        p50_us=draw(floats),
+        p90_us=draw(maybe),
+        p95_us=draw(maybe),
+        p90_reason=draw(st.none() | texts),
+        mean_us=draw(floats),
+        min_us=draw(floats),
+        max_us=draw(floats),
+        first_inference_us=draw(floats),
+        load_us=draw(floats),
+        allocate_us=draw(floats),
+        input_copy_us=draw(maybe),
+        output_copy_us=draw(maybe),
+        cpu_us_per_invoke=draw(floats),
+        timer_cost_ns=draw(floats),
+        steady=draw(st.booleans()),
+        warmup_s=draw(floats),
+        warmup_cut=draw(integers),
+        peak_rss_kib=draw(maybe_int),
+        load=HostLoad(draw(integers), draw(integers), draw(maybe_int), draw(maybe_int)),
+        delegation=Delegation(
+            draw(texts),
+            draw(st.sampled_from(Coverage)),
+            draw(maybe_int),
+            draw(maybe_int),
+            draw(maybe_int),
+            draw(st.dictionaries(texts, integers, max_size=3)),
+            tuple(draw(st.lists(texts, max_size=3))),
+        ),
+        runtime=draw(json_objects),
+        inputs=draw(json_objects),
+        digest=draw(st.none() | digests),
+    )
+
+
+@st.composite
+def launches(draw: st.DrawFn, run_id: str, case_id: str) -> LaunchRecord:
+    outcome = draw(st.sampled_from(Outcome))
+    ok = outcome is Outcome.OK
+    index, attempt = draw(st.integers(0, 3)), draw(st.integers(0, 2))
+    return LaunchRecord(
+        launch_id=launch_id(run_id, case_id, index, attempt),
+        run_id=run_id,
+        case_id=case_id,
+        index=index,
+        position=draw(integers),
+        attempt=attempt,
+        started_utc=draw(times),
+        duration_s=draw(floats),
+        outcome=outcome,
+        measurement=draw(measurements()) if ok else None,
+        failure=None if ok else draw(failures),
+        taints=tuple(draw(st.lists(texts, max_size=2))),
+        conditions=draw(json_objects),
+        environment=draw(json_objects),
+        argv=tuple(draw(st.lists(texts, max_size=3))),
+        stderr_tail=draw(texts),
+    )
+
+
+@st.composite
+def variants(draw: st.DrawFn, run_id: str) -> VariantRecord:
+    maybe = st.none() | texts
+    return VariantRecord(
+        run_id,
+        draw(texts),
+        draw(texts),
+        draw(maybe),
+        draw(maybe),
+        draw(st.none() | integers),
+        draw(json_objects),
+        draw(st.none() | failures),
+    )
+
+
+@st.composite
+def evaluations(draw: st.DrawFn, run_id: str) -> EvaluationRecord:
+    classes = st.lists(st.integers(-(2**31), 2**31 - 1), max_size=20)
+    flags = st.lists(st.booleans(), max_size=20)
+    return EvaluationRecord(
+        run_id=run_id,
+        model=draw(texts),
+        variant=draw(texts),
+        kernels=draw(texts),
+        metric=draw(texts),
+        value=draw(st.none() | floats),
+        predictions=draw(st.none() | classes.map(lambda v: np.array(v, dtype=np.int32))),
+        correct=draw(st.none() | flags.map(lambda v: np.array(v, dtype=np.bool_))),
+        holdout_sha256=draw(texts),
+        runtime=draw(json_objects),
+        failure=draw(st.none() | failures),
+    )
+
+
+def run_record(**changes: Any) -> RunRecord:
+    """A run that has just begun."""
+    fields: dict[str, Any] = {
+        "run_id": new_run_id(),
+        "project": "digits",
+        "status": RunStatus.RUNNING,
+        "started_utc": START,
+        "finished_utc": None,
+        "plan": {"project": "digits"},
+        "plan_sha256": "0" * 64,
+        "root": "/somewhere",
+        "seed": 0,
+        "edgebench_version": "0.1.0",
+        "host": {"cpu": "some"},
+    }
+    return RunRecord(**{**fields, **changes})
+
+
+def planned(run: RunRecord, variant: str = "fp32") -> PlannedCase:
+    """One case of a run."""
+    spec = DelegateSpec("xnnpack")
+    return PlannedCase(
+        run.run_id, Case(run.project, "cnn", variant, spec, 1, "invoke_loop", "local")
+    )
+
+
+def measurement(**changes: Any) -> Measurement:
+    """What a good launch measured: 100 samples of about 1 ms."""
+    samples = 1_000_000 + np.arange(100, dtype=np.int64)
+    fields: dict[str, Any] = {
+        "samples_ns": samples,
+        "warmup_ns": samples[:20],
+        "count": 100,
+        "stats_version": 1,
+        "invokes_per_sample": 1,
+        "p50_us": 1000.0,
+        "p90_us": 1000.1,
+        "p95_us": 1000.1,
+        "p90_reason": None,
+        "mean_us": 1000.0,
+        "min_us": 1000.0,
+        "max_us": 1000.1,
+        "first_inference_us": 2000.0,
+        "load_us": 100.0,
+        "allocate_us": 200.0,
+        "input_copy_us": 1.0,
+        "output_copy_us": None,
+        "cpu_us_per_invoke": 990.0,
+        "timer_cost_ns": 100.0,
+        "steady": True,
+        "warmup_s": 1.0,
+        "warmup_cut": 2,
+        "peak_rss_kib": None,
+        "load": HostLoad(10**9, 10**9, None, 0),
+        "delegation": Delegation("xnnpack", Coverage.FULL, 10, 10, 1),
+        "runtime": {"name": "ai_edge_litert"},
+        "inputs": {"source": "holdout"},
+    }
+    return Measurement(**{**fields, **changes})
+
+
+def launch_record(of: PlannedCase, index: int = 0, **changes: Any) -> LaunchRecord:
+    """A good launch of a planned case."""
+    attempt = changes.get("attempt", 0)
+    fields: dict[str, Any] = {
+        "launch_id": launch_id(of.run_id, of.case.case_id, index, attempt),
+        "run_id": of.run_id,
+        "case_id": of.case.case_id,
+        "index": index,
+        "position": 0,
+        "attempt": attempt,
+        "started_utc": START + timedelta(seconds=index),
+        "duration_s": 2.0,
+        "outcome": Outcome.OK,
+        "measurement": measurement(),
+        "failure": None,
+        "taints": (),
+        "conditions": {"before": {"load": 0.1}},
+        "environment": {"model_sha256": "1" * 64},
+        "argv": ("python", "invoke_loop.py"),
+    }
+    return LaunchRecord(**{**fields, **changes})

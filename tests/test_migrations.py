@@ -1,0 +1,183 @@
+"""A store is brought up to date whole or not at all, and a newer one is refused."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+import store_records as make
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+import bench.store.migrate
+import bench.store.store
+from bench.errors import StoreError
+from bench.store import open_store
+from bench.store.migrate import MIGRATIONS, REVISIONS, upgrade
+from bench.store.schema import metadata
+
+# Rebuilds a table as batch mode does on SQLite, adds a table and a row, then does `end`.
+SECOND = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    with op.batch_alter_table("run") as batch:
+        batch.add_column(sa.Column("colour", sa.Text(), nullable=True))
+        batch.alter_column("seed", nullable=True)
+    op.create_table("extra", sa.Column("id", sa.Integer(), primary_key=True))
+    op.execute("INSERT INTO extra VALUES (1)")
+    {end}
+"""
+
+
+def contents(path: Path) -> list[str]:
+    """Everything in a database, schema and rows, as SQL."""
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A store with a run and a launch in it."""
+    made = tmp_path / "store.sqlite"
+    run = make.run_record()
+    case = make.planned(run)
+    with open_store(made, write=True) as store:
+        store.begin_run(run, [case])
+        store.add_launch(make.launch_record(case))
+    return made
+
+
+def migrations(tmp_path: Path, end: str) -> Path:
+    """The shipped migrations and one more."""
+    made = tmp_path / "100% migrations"
+    shutil.copytree(MIGRATIONS, made, ignore=shutil.ignore_patterns("__pycache__"))
+    (made / "versions" / "0002_second.py").write_text(SECOND.format(end=end))
+    return made
+
+
+def test_the_revisions_known_are_those_shipped() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    shipped = ScriptDirectory.from_config(config).walk_revisions()
+    assert tuple(reversed([script.revision for script in shipped])) == REVISIONS
+
+
+def test_migrations_make_the_schema_that_the_code_reads(path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_a_store_is_in_wal_mode_and_whole(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def test_a_finished_launch_is_synced_to_disk(path: Path) -> None:
+    with open_store(path, write=True) as store:
+        assert store._writing is not None
+        with store._writing.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+            assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_a_migration_rebuilds_tables_and_keeps_what_refers_to_them(
+    path: Path, tmp_path: Path
+) -> None:
+    upgrade(path, migrations=migrations(tmp_path, "pass"))
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT colour FROM run").fetchall() == [(None,)]
+        assert connection.execute("SELECT count(*) FROM launch").fetchone() == (1,)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [
+            ("0002",)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        ("op.execute('INSERT INTO nowhere VALUES (1)')", "no such table: nowhere"),
+        ("raise ValueError('half way')", "half way"),
+        ("op.execute('DELETE FROM \"case\"')", "rows without parent"),
+    ],
+)
+def test_a_migration_that_fails_leaves_the_store_as_it_was(
+    path: Path, tmp_path: Path, end: str, message: str
+) -> None:
+    before = contents(path)
+    with pytest.raises(StoreError, match=message):
+        upgrade(path, migrations=migrations(tmp_path, end))
+    assert contents(path) == before
+    with open_store(path, write=True) as store:
+        assert len(store.runs()) == 1
+
+
+def test_a_first_migration_that_fails_leaves_an_empty_file_to_try_again_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.sqlite"
+    broken = migrations(tmp_path, "raise ValueError('half way')")
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store.store, "upgrade", lambda where: upgrade(where, migrations=broken))
+        with pytest.raises(StoreError, match="half way"):
+            open_store(path, write=True)
+    with pytest.raises(StoreError, match="is empty"):
+        open_store(path, write=False)
+    with open_store(path, write=True) as store:
+        assert store.runs() == ()
+
+
+def test_an_older_store_is_brought_up_to_date_by_its_writer_only(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = migrations(tmp_path, "pass")
+    monkeypatch.setattr(bench.store.migrate, "REVISIONS", (*REVISIONS, "0002"))
+    monkeypatch.setattr(bench.store.store, "REVISIONS", (*REVISIONS, "0002"))
+    monkeypatch.setattr(
+        bench.store.store, "upgrade", lambda where: upgrade(where, migrations=newer)
+    )
+    with pytest.raises(StoreError, match="of an older revision, 0001"):
+        open_store(path, write=False)
+    open_store(path, write=True).close()
+    open_store(path, write=False).close()
+    assert any("CREATE TABLE extra" in line for line in contents(path))
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_a_store_of_a_newer_version_is_refused_and_untouched(path: Path, write: bool) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0999'")
+        connection.commit()
+    before = contents(path)
+    with pytest.raises(StoreError, match=r"has revision 0999.*knows up to 0001: upgrade edgebench"):
+        open_store(path, write=write)
+    assert contents(path) == before
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_another_programs_database_is_refused_and_untouched(tmp_path: Path, write: bool) -> None:
+    path = tmp_path / "other.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE theirs (a)")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="is not an edgebench store"):
+        open_store(path, write=write)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["other.sqlite"]
