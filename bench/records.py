@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.digest import SampleDigest
 from bench.identity import Case
 
 Json: TypeAlias = Mapping[str, Any]
@@ -139,6 +140,7 @@ class Measurement:
         delegation: what the delegate took.
         runtime: name, version and the like of the runtime, Python and numpy.
         inputs: where the input came from (holdout or seeded draw), seed and sha256.
+        digest: halves, modes and correlation of samples_ns, by bench.digest.digest.
     """
 
     samples_ns: NanosecondArray | None
@@ -168,6 +170,7 @@ class Measurement:
     delegation: Delegation
     runtime: Json
     inputs: Json
+    digest: SampleDigest | None = None
 
 
 @dataclass(frozen=True, slots=True)

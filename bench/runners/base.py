@@ -40,6 +40,8 @@ class LaunchSpec:
             dimension; None for a seeded draw.
         seed: of the seeded draw, and of nothing else.
         limits: warm-up and measurement.
+        launch_key: text that differs between the launches of a case (its launch_id); what
+            is varied from launch to launch on purpose is derived from it.
     """
 
     case: Case
@@ -47,6 +49,7 @@ class LaunchSpec:
     inputs: Path | None
     seed: int
     limits: LaunchLimits
+    launch_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

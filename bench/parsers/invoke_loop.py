@@ -1,0 +1,226 @@
+"""What invoke_loop.py printed -> Measurement, or UnreadableOutput.
+
+The document's every field is required, typed and bounded, and nothing else may stand in
+it: a number that cannot be placed is not used. bench.runners.invoke_loop writes it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bench.delegation import judge
+from bench.digest import digest
+from bench.errors import UnreadableOutput
+from bench.records import HostLoad, Measurement
+from bench.stats import STATS_VERSION
+
+MIN_SAMPLES_FOR_P90 = 64
+
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+_Positive = Annotated[int, Field(ge=1, lt=2**63)]
+_Duration = Annotated[float, Field(ge=0, lt=1e15)]
+_Samples = Annotated[list[_Positive], Field(min_length=1)]
+_Text = Annotated[str, Field(min_length=1)]
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _Runtime(_Strict):
+    name: _Text
+    version: _Text
+    python: _Text
+    numpy: _Text
+    machine: str
+
+
+class _Tensor(_Strict):
+    name: str
+    shape: list[_Count]
+    dtype: _Text
+
+
+class _Inputs(_Strict):
+    source: Literal["holdout", "seeded-draw"]
+    seed: _Count
+    sha256: _Sha256
+    tensors: list[_Tensor]
+
+
+class _Nodes(_Strict):
+    total: _Count
+    delegated: _Count
+    partitions: _Count
+    outside: dict[str, _Positive]
+
+
+class _Timer(_Strict):
+    cost_ns: _Duration
+    resolution_ns: _Positive
+
+
+class _Warmup(_Strict):
+    samples_ns: _Samples
+    invokes: _Positive
+    wall_ns: _Positive
+    cut: _Count
+    steady: bool
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if not max(self.cut + 1, len(self.samples_ns)) <= self.invokes:
+            raise ValueError("cut and samples_ns do not go with invokes")
+        return self
+
+
+class _Measured(_Strict):
+    samples_ns: _Samples
+    made: _Positive
+    invokes_per_sample: _Positive
+    wall_ns: _Positive
+    cpu_ns: _Count
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if len(self.samples_ns) > self.made:
+            raise ValueError("more samples_ns than were made")
+        return self
+
+
+class _Load(_Strict):
+    wall_ns: _Positive
+    process_cpu_ns: _Count
+    busy_ns: _Count | None
+    steal_ns: _Count | None
+
+
+class _Clock(_Strict):
+    non_positive: _Count
+    went_back: bool
+
+    @model_validator(mode="after")
+    def _can_be_trusted(self) -> Self:
+        if self.non_positive or self.went_back:
+            raise ValueError("the device's clock went backwards or stood still; nothing is certain")
+        return self
+
+
+class _Document(_Strict):
+    # First, so that a broken clock is named before the samples it broke.
+    clock: _Clock
+    format: Literal["edgebench-invoke-loop/1"]
+    delegate: _Text
+    threads: _Positive
+    model_sha256: _Sha256
+    runtime: _Runtime
+    inputs: _Inputs
+    load_us: _Duration
+    allocate_us: _Duration
+    first_inference_us: Annotated[float, Field(gt=0, lt=1e15)]
+    input_copy_us: _Duration
+    output_copy_us: _Duration
+    baseline_rss_kib: _Positive | None
+    peak_rss_kib: _Positive | None
+    nodes: _Nodes | None
+    nodes_problem: str
+    timer: _Timer
+    warmup: _Warmup
+    measured: _Measured
+    load: _Load
+
+
+def parse(stdout: bytes, *, delegate: str, threads: int, log: str = "") -> Measurement:
+    """Read the document of one launch.
+
+    Args:
+        stdout: what the script printed, whole.
+        delegate, threads: what the launch was asked for; the document must say the same.
+        log: what the runtime wrote to stderr, as evidence of the delegate.
+
+    Raises:
+        UnreadableOutput: naming the first thing that is missing, unknown or impossible.
+    """
+    try:
+        document = _Document.model_validate_json(stdout)
+    except ValidationError as error:
+        raise UnreadableOutput(f"invoke_loop's document: {_first(error)}") from error
+    if (document.delegate, document.threads) != (delegate, threads):
+        raise UnreadableOutput(
+            f"invoke_loop's document is of delegate {document.delegate}, {document.threads} "
+            f"threads; the launch was of {delegate}, {threads} threads"
+        )
+    return _measurement(document, log)
+
+
+def p90_reason(count: int, invokes_per_sample: int) -> str | None:
+    """Why a launch of so many samples has no p90 and p95, or None if it has (METHOD 1)."""
+    if invokes_per_sample > 1:
+        return f"batched: a sample is the mean of {invokes_per_sample} invokes"
+    if count < MIN_SAMPLES_FOR_P90:
+        noun = "sample" if count == 1 else "samples"
+        return f"only {count} {noun}; p90 needs {MIN_SAMPLES_FOR_P90}"
+    return None
+
+
+def _first(error: ValidationError) -> str:
+    details = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in details["loc"])
+    return f"{where}: {details['msg']}" if where else details["msg"]
+
+
+def _measurement(document: _Document, log: str) -> Measurement:
+    measured, warmup, nodes = document.measured, document.warmup, document.nodes
+    samples = np.array(measured.samples_ns, dtype=np.int64)
+    reason = p90_reason(len(samples), measured.invokes_per_sample)
+    p50, p90, p95 = (float(value) / 1e3 for value in np.percentile(samples, (50, 90, 95)))
+    invokes = measured.made * measured.invokes_per_sample
+    return Measurement(
+        samples_ns=samples,
+        warmup_ns=np.array(warmup.samples_ns, dtype=np.int64),
+        count=len(samples),
+        stats_version=STATS_VERSION,
+        invokes_per_sample=measured.invokes_per_sample,
+        p50_us=p50,
+        p90_us=None if reason else p90,
+        p95_us=None if reason else p95,
+        p90_reason=reason,
+        mean_us=float(samples.mean()) / 1e3,
+        min_us=float(samples.min()) / 1e3,
+        max_us=float(samples.max()) / 1e3,
+        first_inference_us=document.first_inference_us,
+        load_us=document.load_us,
+        allocate_us=document.allocate_us,
+        input_copy_us=document.input_copy_us,
+        output_copy_us=document.output_copy_us,
+        cpu_us_per_invoke=measured.cpu_ns / invokes / 1e3,
+        timer_cost_ns=document.timer.cost_ns,
+        steady=warmup.steady,
+        warmup_s=warmup.wall_ns / 1e9,
+        warmup_cut=warmup.cut,
+        peak_rss_kib=document.peak_rss_kib,
+        load=HostLoad(**document.load.model_dump()),
+        delegation=judge(
+            document.delegate,
+            total_nodes=nodes.total if nodes else None,
+            delegated_nodes=nodes.delegated if nodes else None,
+            partitions=nodes.partitions if nodes else None,
+            fallback_ops=nodes.outside if nodes else {},
+            problem=document.nodes_problem,
+            log=log,
+        ),
+        runtime={
+            **document.runtime.model_dump(),
+            "model_sha256": document.model_sha256,
+            "baseline_rss_kib": document.baseline_rss_kib,
+            "clock_resolution_ns": document.timer.resolution_ns,
+            "warmup_invokes": warmup.invokes,
+            "measured_invokes": invokes,
+        },
+        inputs=document.inputs.model_dump(),
+        digest=digest(samples),
+    )
