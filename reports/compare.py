@@ -1,0 +1,292 @@
+"""Stored records of one run -> the comparison that every report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bench.accuracy import mcnemar_exact, paired_difference, wilson
+from bench.config import PlanConfig
+from bench.planfile import parse_plan
+from bench.records import EvaluationRecord, Measurement, RunData, RunStatus, VariantRecord
+from bench.stability import StabilityWord
+from bench.stats import adaptive_interval, launch_interval
+from reports.gates import apply_gates
+from reports.measured import MeasuredCase, measured_cases, why_not_as_requested
+from reports.model import Accuracy, Comparison, Row, VariantSummary
+from reports.recommend import Evidence, recommend
+from reports.speedups import REFERENCE, Speedup, speedups
+
+# Below this number of units nothing is said about a device model (METHOD section 9).
+UNITS_OF_A_MODEL = 3
+
+_Evaluations = Mapping[tuple[str, str, str], EvaluationRecord]
+
+
+def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
+    """Everything a report says of one run: one row per planned case, in the plan's order.
+
+    Args:
+        data: of the run. Where its launches carry their samples, the rows do too.
+        plan: the run's plan; read from its record if not given.
+
+    Raises: UserError if the recorded plan cannot be read by this version.
+    """
+    if plan is None:
+        plan = parse_plan(dict(data.run.plan), where=f"plan of run {data.run.run_id}")
+    cases = measured_cases(data, plan)
+    ratios = speedups(cases, delta=plan.analysis.delta)
+    variants = {(v.model, v.variant): v for v in data.variants}
+    evaluations = {(e.model, e.variant, e.kernels): e for e in data.evaluations}
+    holdouts = {model.name: model.holdout is not None for model in plan.model}
+    rows = []
+    for item in cases:
+        case = item.case
+        holdout = holdouts.get(case.model, False)
+        accuracy, reason = _accuracy(item, evaluations, holdout)
+        row = _row(
+            item,
+            variants.get((case.model, case.variant)),
+            ratios[case.case_id],
+            accuracy,
+            reason,
+            adaptive=plan.measure.precision is not None,
+        )
+        rows.append(replace(row, gates=apply_gates(row, plan.gates, holdout=holdout)))
+    front = _pareto(rows)
+    final = tuple(replace(row, pareto=row.case_id in front) for row in rows)
+    evidence = Evidence(
+        p50_by_round={item.case.case_id: item.p50_by_round for item in cases},
+        batched={item.case.case_id: item.batches != {1} for item in cases},
+        correct={key: e.correct for key, e in evaluations.items() if e.correct is not None},
+    )
+    return Comparison(
+        run_id=data.run.run_id,
+        project=data.run.project,
+        status=data.run.status.value,
+        started_utc=data.run.started_utc,
+        finished_utc=data.run.finished_utc,
+        edgebench_version=data.run.edgebench_version,
+        environment=_environment(data),
+        rounds=plan.measure.rounds,
+        seed=data.run.seed,
+        delta=plan.analysis.delta,
+        rows=final,
+        variants=_summaries(data.variants),
+        recommendations=recommend(final, evidence, delta=plan.analysis.delta),
+        notes=_notes(data, cases, final),
+        simulated=data.run.simulated,
+    )
+
+
+def _row(
+    item: MeasuredCase,
+    variant: VariantRecord | None,
+    speedup: Speedup,
+    accuracy: Accuracy | None,
+    accuracy_reason: str | None,
+    *,
+    adaptive: bool,
+) -> Row:
+    measured = item.measurements
+    made = adaptive_interval if adaptive else launch_interval
+    p90_reason = _p90_reason(measured) if measured else item.failure
+    p90s = [] if p90_reason else [m.p90_us for m in measured if m.p90_us is not None]
+    p95s = [m.p95_us for m in measured if m.p95_us is not None] if p90s else []
+    # Half of the launches would give another quantity under the same name.
+    p95s = p95s if len(p95s) == len(measured) else []
+    p50s = [m.p50_us for m in measured]
+    rss = [m.peak_rss_kib for m in measured if m.peak_rss_kib is not None]
+    return Row(
+        case=item.case,
+        case_id=item.case.case_id,
+        not_applicable=item.planned.reason,
+        failure=item.failure,
+        launches_made=len(item.launches),
+        launches_used=len(item.used),
+        samples=sum(m.count for m in measured),
+        p50_us=_median(p50s),
+        p50_interval_us=made(p50s),
+        p90_us=_median(p90s),
+        p90_interval_us=made(p90s),
+        p90_reason=p90_reason,
+        p95_us=_median(p95s),
+        p95_interval_us=made(p95s),
+        first_inference_us=_median([m.first_inference_us for m in measured]),
+        load_us=_median([m.load_us for m in measured]),
+        min_us=min((m.min_us for m in measured), default=None),
+        cpu_us_per_invoke=_median([m.cpu_us_per_invoke for m in measured]),
+        peak_rss_kib=max(rss, default=None),
+        size_bytes=None if variant is None else variant.size_bytes,
+        model_sha256=None if variant is None else variant.sha256,
+        accuracy=accuracy,
+        accuracy_reason=accuracy_reason,
+        speedup=speedup.verdict,
+        speedup_reason=speedup.reason,
+        stability=item.stability,
+        delegation=item.delegation,
+        gates=(),
+        pareto=False,
+        launch_samples_us=tuple(m.samples_ns / 1e3 for m in measured if m.samples_ns is not None),
+    )
+
+
+def _p90_reason(measured: Sequence[Measurement]) -> str | None:
+    without = [m for m in measured if m.p90_us is None]
+    if not without:
+        return None
+    reason = next((m.p90_reason for m in without if m.p90_reason), "not measured")
+    if len(without) == len(measured):
+        return reason
+    return f"missing in {len(without)} of {len(measured)} launches: {reason}"
+
+
+def _accuracy(
+    item: MeasuredCase, evaluations: _Evaluations, holdout: bool
+) -> tuple[Accuracy | None, str | None]:
+    """Accuracy by the kernels of the case's delegate, and what is missing of it."""
+    case, kernels = item.case, item.case.delegate.name
+    mine = evaluations.get((case.model, case.variant, kernels))
+    if mine is None:
+        if not holdout:
+            return None, "no holdout in the plan"
+        return None, f"{case.variant} was not evaluated with the kernels of {kernels}"
+    if mine.value is None or mine.correct is None or mine.correct.size == 0:
+        failure = mine.failure.message if mine.failure else "no answers were kept"
+        return None, f"evaluation failed: {failure}"
+    bare = Accuracy(
+        value=mine.value,
+        interval=wilson(int(mine.correct.sum()), int(mine.correct.size)),
+        images=int(mine.correct.size),
+        kernels=kernels,
+        change_points=None,
+        change_interval_points=None,
+        p_value=None,
+    )
+    if case.variant == REFERENCE:
+        return bare, None
+    reference = evaluations.get((case.model, REFERENCE, kernels))
+    if reference is None or reference.correct is None:
+        return bare, f"no change: {REFERENCE} was not evaluated with the kernels of {kernels}"
+    if (
+        reference.holdout_sha256 != mine.holdout_sha256
+        or reference.correct.shape != mine.correct.shape
+    ):
+        return bare, f"no change: {REFERENCE} was evaluated on another holdout"
+    difference = paired_difference(mine.correct, reference.correct)
+    return replace(
+        bare,
+        change_points=difference.points,
+        change_interval_points=difference.interval_points,
+        p_value=mcnemar_exact(mine.correct, reference.correct),
+    ), None
+
+
+def _pareto(rows: Sequence[Row]) -> frozenset[str]:
+    """case_ids on the front of accuracy (high), p50 (low), size (low) per model and device."""
+    points: dict[str, tuple[tuple[str, str], tuple[float, float, float]]] = {}
+    for row in rows:
+        if (
+            row.accuracy is not None
+            and row.p50_us is not None
+            and row.size_bytes is not None
+            and row.stability.word is not StabilityWord.INVALID
+            and why_not_as_requested(row.delegation) is None
+        ):
+            place = (row.case.model, row.case.device)
+            points[row.case_id] = (place, (-row.accuracy.value, row.p50_us, row.size_bytes))
+
+    def dominated(place: tuple[str, str], mine: tuple[float, float, float]) -> bool:
+        return any(
+            place == other_place
+            and other != mine
+            and all(a <= b for a, b in zip(other, mine, strict=True))
+            for other_place, other in points.values()
+        )
+
+    return frozenset(key for key, (place, mine) in points.items() if not dominated(place, mine))
+
+
+def _summaries(variants: Iterable[VariantRecord]) -> tuple[VariantSummary, ...]:
+    variants = tuple(variants)
+    reference = {v.model: v.size_bytes for v in variants if v.variant == REFERENCE}
+    summaries = []
+    for v in variants:
+        base = reference.get(v.model)
+        summaries.append(
+            VariantSummary(
+                model=v.model,
+                variant=v.variant,
+                size_bytes=v.size_bytes,
+                size_ratio=v.size_bytes / base if v.size_bytes is not None and base else None,
+                sha256=v.sha256,
+                failure=None if v.failure is None else v.failure.message,
+                provenance=v.provenance,
+            )
+        )
+    return tuple(summaries)
+
+
+def _environment(data: RunData) -> Mapping[str, Any]:
+    """What all launches share, and the controller; what differs is left out."""
+    shared: dict[str, Any] = _shared([launch.environment for launch in data.launches])
+    runtime = _shared([x.measurement.runtime for x in data.launches if x.measurement is not None])
+    # The file belongs to the variant, also where a run has only one.
+    shared.pop("model_sha256", None)
+    return {**shared, "runtime": runtime, "host": data.run.host}
+
+
+def _shared(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    if not values:
+        return {}
+    first, *others = values
+    return {
+        key: value
+        for key, value in first.items()
+        if all(key in other and other[key] == value for other in others)
+    }
+
+
+def _notes(data: RunData, cases: Sequence[MeasuredCase], rows: Sequence[Row]) -> tuple[str, ...]:
+    notes = []
+    if data.run.simulated:
+        notes.append("Simulated: at least one device of this run is emulated; no number is real.")
+    if data.run.status is not RunStatus.FINISHED:
+        notes.append(f"The run is {data.run.status.value}: rounds are missing.")
+    devices = sorted({item.case.device for item in cases})
+    if len(devices) < UNITS_OF_A_MODEL:
+        what = "this unit" if len(devices) == 1 else "these units"
+        notes.append(f"Speaks for {what} only ({', '.join(devices)}), not for its kind.")
+    notes.append(
+        "Latency is back to back with warm caches, without copying inputs and outputs; the unit"
+        " of analysis is the launch (one fresh process)."
+    )
+    if any(row.accuracy is not None for row in rows):
+        kernels = sorted({row.accuracy.kernels for row in rows if row.accuracy is not None})
+        notes.append(
+            "Accuracy is by the kernels of each row's delegate (evaluated: "
+            f"{', '.join(kernels)}); changes are paired on the same images."
+        )
+    made = sum(row.launches_made for row in rows)
+    lost = made - sum(row.launches_used for row in rows)
+    if lost:
+        tainted = sum(bool(launch.taints) for item in cases for launch in item.launches)
+        notes.append(
+            f"{lost} of {made} launches are not used ({tainted} tainted, the others failed or were"
+            " repeated)."
+        )
+    foreign = sum(item.foreign for item in cases)
+    if foreign:
+        notes.append(f"{foreign} launches are left out: they measured another file of a variant.")
+    for row in rows:
+        doubt = why_not_as_requested(row.delegation)
+        if row.p50_us is not None and doubt is not None:
+            notes.append(f"{row.case.model} · {row.case.label} on {row.case.device}: {doubt}.")
+    return tuple(notes)
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return float(np.median(np.asarray(values))) if values else None

@@ -1,0 +1,1 @@
+"""Comparisons as something another program reads: CSV and JSON."""

@@ -1,0 +1,233 @@
+"""A comparison as strict JSON: the same values, nothing rounded, absent is null."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from bench.records import Delegation
+from bench.stats import Interval, RatioVerdict
+from reports.model import Accuracy, Comparison, GateResult, Recommendation, Row, VariantSummary
+
+SCHEMA = "edgebench-comparison/1"
+
+
+def comparison_to_json(comparison: Comparison) -> dict[str, Any]:
+    """Plain JSON values. Units are in the keys; an interval is [low, high].
+
+    Raises:
+        ValueError: a measured number is not finite, with the key it stands under.
+    """
+    document = {
+        "schema": SCHEMA,
+        "run": {
+            "run_id": comparison.run_id,
+            "project": comparison.project,
+            "status": comparison.status,
+            "started_utc": comparison.started_utc.isoformat(),
+            "finished_utc": comparison.finished_utc.isoformat()
+            if comparison.finished_utc
+            else None,
+            "edgebench_version": comparison.edgebench_version,
+            "rounds": comparison.rounds,
+            "seed": comparison.seed,
+            "delta": comparison.delta,
+            "simulated": comparison.simulated,
+        },
+        "cases": [_case(row, comparison) for row in comparison.rows],
+        "variants": [_variant(variant) for variant in comparison.variants],
+        "recommendations": [_recommendation(found) for found in comparison.recommendations],
+        "notes": list(comparison.notes),
+        "environment": _free_form(comparison.environment),
+    }
+    _require_finite(document, "comparison")
+    return document
+
+
+def comparison_to_text(comparison: Comparison) -> str:
+    """The JSON document as indented text in ASCII, with a final newline."""
+    return json.dumps(comparison_to_json(comparison), indent=2, allow_nan=False) + "\n"
+
+
+def _case(row: Row, comparison: Comparison) -> dict[str, Any]:
+    case = row.case
+    return {
+        "case_id": row.case_id,
+        "model": case.model,
+        "variant": case.variant,
+        "delegate": case.delegate.name,
+        "delegate_options": dict(case.delegate.options),
+        "threads": case.threads,
+        "device": case.device,
+        "runner": case.runner,
+        "input_shapes": {name: list(shape) for name, shape in case.input_shapes},
+        "launches": row.launches_used,
+        "launches_made": row.launches_made,
+        "samples": row.samples,
+        "p50_us": row.p50_us,
+        **_interval("p50_interval", row.p50_interval_us),
+        "p90_us": row.p90_us,
+        **_interval("p90_interval", row.p90_interval_us),
+        "p90_reason": row.p90_reason,
+        "p95_us": row.p95_us,
+        **_interval("p95_interval", row.p95_interval_us),
+        "first_inference_us": row.first_inference_us,
+        "load_us": row.load_us,
+        "min_us": row.min_us,
+        "cpu_us_per_invoke": row.cpu_us_per_invoke,
+        "peak_rss_kib": row.peak_rss_kib,
+        "size_bytes": row.size_bytes,
+        "model_sha256": row.model_sha256,
+        **_accuracy(row.accuracy),
+        "accuracy_reason": row.accuracy_reason,
+        "speedup": _speedup(row.speedup),
+        "speedup_reason": row.speedup_reason,
+        "verdicts": {
+            "stability": {
+                "word": row.stability.word.value,
+                "reasons": list(row.stability.reasons),
+                "modes": [
+                    {"p50_us": mode.p50_us, "share": mode.share} for mode in row.stability.modes
+                ],
+            },
+            "delegation": _delegation(row.delegation),
+            "gates": [_gate(gate) for gate in row.gates],
+        },
+        "pareto": row.pareto,
+        "failure": row.failure,
+        "not_applicable": row.not_applicable,
+        "simulated": comparison.simulated,
+    }
+
+
+def _interval(key: str, interval: Interval | None) -> dict[str, Any]:
+    return {
+        f"{key}_us": _pair(interval),
+        f"{key}_confidence": None if interval is None else interval.confidence,
+        f"{key}_kind": None if interval is None else interval.kind,
+    }
+
+
+def _pair(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.low, interval.high]
+
+
+def _accuracy(accuracy: Accuracy | None) -> dict[str, Any]:
+    if accuracy is None:
+        return dict.fromkeys(
+            (
+                "accuracy",
+                "accuracy_interval",
+                "accuracy_images",
+                "accuracy_kernels",
+                "accuracy_change_points",
+                "accuracy_change_interval_points",
+                "accuracy_p_value",
+            )
+        )
+    return {
+        "accuracy": accuracy.value,
+        "accuracy_interval": _pair(accuracy.interval),
+        "accuracy_images": accuracy.images,
+        "accuracy_kernels": accuracy.kernels,
+        "accuracy_change_points": accuracy.change_points,
+        "accuracy_change_interval_points": _pair(accuracy.change_interval_points),
+        "accuracy_p_value": accuracy.p_value,
+    }
+
+
+def _speedup(verdict: RatioVerdict | None) -> dict[str, Any] | None:
+    if verdict is None:
+        return None
+    return {
+        "ratio": verdict.ratio,
+        "interval": _pair(verdict.interval),
+        "interval_confidence": verdict.interval.confidence if verdict.interval else None,
+        "rounds": verdict.rounds,
+        "change": verdict.change.value,
+        "significant": verdict.significant,
+        "p_value": verdict.p_value,
+        "missing": verdict.missing,
+    }
+
+
+def _delegation(found: Delegation | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "requested": found.requested,
+        "verdict": found.verdict.value,
+        "delegated_nodes": found.delegated_nodes,
+        "total_nodes": found.total_nodes,
+        "partitions": found.partitions,
+        "fallback_ops": dict(found.fallback_ops),
+        "evidence": list(found.evidence),
+        "as_requested": found.as_requested,
+    }
+
+
+def _gate(gate: GateResult) -> dict[str, Any]:
+    return {
+        "name": gate.name,
+        "status": gate.status.value,
+        "limit": gate.limit,
+        "value": gate.value,
+        "reason": gate.reason,
+    }
+
+
+def _variant(made: VariantSummary) -> dict[str, Any]:
+    return {
+        "model": made.model,
+        "variant": made.variant,
+        "size_bytes": made.size_bytes,
+        "size_ratio": made.size_ratio,
+        "sha256": made.sha256,
+        "failure": made.failure,
+        "provenance": _free_form(made.provenance),
+    }
+
+
+def _recommendation(found: Recommendation) -> dict[str, Any]:
+    return {
+        "model": found.model,
+        "variant": found.variant,
+        "configuration": {
+            device: {"delegate": delegate, "threads": threads}
+            for device, (delegate, threads) in found.configuration.items()
+        },
+        "equally_fast": list(found.equally_fast),
+        "rule": found.rule,
+        "reason": found.reason,
+    }
+
+
+def _free_form(value: Any) -> Any:
+    """Facts of any shape as JSON; what JSON has no word for becomes its text."""
+    if isinstance(value, Mapping):
+        return {str(key): _free_form(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_free_form(item) for item in value]
+    if isinstance(value, np.generic):
+        return _free_form(value.item())
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def _require_finite(value: Any, where: str) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _require_finite(item, f"{where}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _require_finite(item, f"{where}[{index}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} is {value}: a value that was not measured is None")

@@ -1,0 +1,162 @@
+"""The launches of one planned case, gathered and judged: what every table row starts from."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.config import PlanConfig
+from bench.identity import Case
+from bench.records import (
+    Coverage,
+    Delegation,
+    LaunchRecord,
+    Measurement,
+    Outcome,
+    PlannedCase,
+    RunData,
+    VariantRecord,
+)
+from bench.stability import Stability, StabilityWord, judge_stability, used_launches
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredCase:
+    """One planned case and what was measured of it.
+
+    Attributes:
+        planned: the case as the run planned it.
+        launches: all of it, failed and tainted ones and repeats included.
+        used: the one that counts of each round, in order of rounds.
+        foreign: launches left out because they measured another file than the variant's.
+        stability: the verdict on them.
+        failure: why there is no number at all, or None.
+    """
+
+    planned: PlannedCase
+    launches: tuple[LaunchRecord, ...]
+    used: tuple[LaunchRecord, ...]
+    foreign: int
+    stability: Stability
+    failure: str | None
+
+    @property
+    def case(self) -> Case:
+        return self.planned.case
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Of the used launches, in order of rounds."""
+        return tuple(item.measurement for item in self.used if item.measurement is not None)
+
+    @property
+    def p50_by_round(self) -> dict[int, float]:
+        """Round -> p50 in us of its used launch."""
+        return {
+            item.index: item.measurement.p50_us
+            for item in self.used
+            if item.measurement is not None
+        }
+
+    @property
+    def batches(self) -> frozenset[int]:
+        """Invokes per sample of the used launches: {1} unless batched."""
+        return frozenset(m.invokes_per_sample for m in self.measurements)
+
+    @property
+    def delegation(self) -> Delegation | None:
+        """What the delegate took; UNKNOWN where the used launches disagree."""
+        seen = [m.delegation for m in self.measurements]
+        verdicts = Counter(d.verdict.value for d in seen)
+        if not seen:
+            return None
+        if len(verdicts) == 1:
+            return seen[0]
+        text = ", ".join(f"{word} in {count}" for word, count in verdicts.most_common())
+        return Delegation(seen[0].requested, Coverage.UNKNOWN, evidence=(f"launches: {text}",))
+
+
+def why_not_as_requested(delegation: Delegation | None) -> str | None:
+    """Why a number may not stand under the name of its delegate, or None if it may."""
+    if delegation is None:
+        return "the delegation is unknown"
+    if delegation.as_requested:
+        return None
+    if delegation.requested == "none":
+        took = f"a delegate took part ({delegation.verdict.value})"
+        return took if delegation.verdict is not Coverage.UNKNOWN else "the delegation is unknown"
+    if delegation.verdict is Coverage.NONE:
+        return f"{delegation.requested} took no node"
+    return f"it is unknown what {delegation.requested} took"
+
+
+def measured_cases(data: RunData, plan: PlanConfig) -> tuple[MeasuredCase, ...]:
+    """Every planned case in the order of the plan, with its launches."""
+    by_case: dict[str, list[LaunchRecord]] = defaultdict(list)
+    for launch in data.launches:
+        by_case[launch.case_id].append(launch)
+    variants = {(item.model, item.variant): item for item in data.variants}
+    cases = []
+    for planned in data.cases:
+        variant = variants.get((planned.case.model, planned.case.variant))
+        made = by_case[planned.case.case_id]
+        own = tuple(item for item in made if _measures(item.environment, variant))
+        cases.append(
+            MeasuredCase(
+                planned=planned,
+                launches=own,
+                used=used_launches(own),
+                foreign=len(made) - len(own),
+                stability=_stability(planned, own, plan),
+                failure=_failure(
+                    planned, own, len(made) - len(own), variant, data.run.status.value
+                ),
+            )
+        )
+    return tuple(cases)
+
+
+def _measures(environment: Mapping[str, object], variant: VariantRecord | None) -> bool:
+    """False only where both hashes are known and differ, as when a resume found a new file."""
+    measured = environment.get("model_sha256")
+    made = None if variant is None else variant.sha256
+    return measured is None or made is None or measured == made
+
+
+def _stability(
+    planned: PlannedCase, launches: tuple[LaunchRecord, ...], plan: PlanConfig
+) -> Stability:
+    if planned.reason is not None:
+        return Stability(StabilityWord.INVALID, (f"not applicable: {planned.reason}",))
+    return judge_stability(
+        launches,
+        planned_rounds=plan.measure.rounds,
+        adaptive=plan.measure.precision is not None,
+    )
+
+
+def _failure(
+    planned: PlannedCase,
+    launches: tuple[LaunchRecord, ...],
+    foreign: int,
+    variant: VariantRecord | None,
+    status: str,
+) -> str | None:
+    if planned.reason is not None or used_launches(launches):
+        return None
+    if not launches:
+        if variant is not None and variant.failure is not None:
+            return f"{planned.case.variant} was not made: {variant.failure.message}"
+        if foreign:
+            return f"all {foreign} launches measured another file than the variant's"
+        return f"not measured: the run is {status}"
+    taints = Counter(taint for item in launches for taint in item.taints)
+    if taints and any(item.outcome is Outcome.OK for item in launches):
+        return f"no clean launch in {len(launches)}; {taints.most_common(1)[0][0]}"
+    reasons = Counter(
+        (item.outcome.value, item.failure.message if item.failure else "no reason recorded")
+        for item in launches
+    )
+    (outcome, message), count = reasons.most_common(1)[0]
+    return f"{outcome} in {count} of {len(launches)} launches: {message}"

@@ -1,0 +1,1 @@
+"""Comparisons as something to read: terminal, Markdown, HTML and charts."""

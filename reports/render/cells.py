@@ -1,0 +1,268 @@
+"""One case as formatted cells, the same for every medium."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bench.records import Coverage
+from bench.stability import StabilityWord
+from bench.stats import Change
+from reports.model import GateStatus, Row
+from reports.render import format as fmt
+from reports.render.notes import NoteBook
+
+# Stands beside a delegate's name wherever the number was not made by it.
+NOT_AS_ASKED = "not as asked"
+
+_WORST_FIRST = (GateStatus.FAIL, GateStatus.UNKNOWN, GateStatus.UNSURE, GateStatus.PASS)
+
+
+class Tone(StrEnum):
+    """How a cell is to be read; a medium without colour loses nothing, the words say it."""
+
+    PLAIN = "plain"
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+    QUIET = "quiet"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: text safe of control characters, not escaped for any medium.
+
+    Attributes:
+        text: the value with its unit.
+        details: lines of less weight below it: interval, remark, modes.
+        notes: numbers of the footnotes that explain it.
+        sort: numeric key where the column is one of numbers; None sorts last.
+    """
+
+    text: str
+    details: tuple[str, ...] = ()
+    notes: tuple[int, ...] = ()
+    sort: float | None = None
+    tone: Tone = Tone.PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """One case, cell by cell; `row` is what it was made of."""
+
+    row: Row
+    variant: Cell
+    delegate: Cell
+    threads: Cell
+    size: Cell
+    accuracy: Cell
+    change: Cell
+    p50: Cell
+    p90: Cell
+    p95: Cell
+    speedup: Cell
+    first_inference: Cell
+    peak_rss: Cell
+    delegation: Cell
+    gates: Cell
+    stability: Cell
+    launches: Cell
+
+
+def delegate_text(row: Row) -> str:
+    """The delegate with its options: two cases may differ by nothing else."""
+    spec = row.case.delegate
+    return fmt.visible(" ".join([spec.name, *(f"{key}={value}" for key, value in spec.options)]))
+
+
+def caveat(row: Row) -> str:
+    """What must stand beside the case's name in a picture: "NOISY", "not as asked"; or ""."""
+    words = []
+    if row.delegation is not None and not row.delegation.as_requested:
+        words.append(NOT_AS_ASKED)
+    if row.stability.word is not StabilityWord.STABLE:
+        words.append(row.stability.word.value)
+    return ", ".join(words)
+
+
+def group_title(row: Row) -> str:
+    """What the cases of one table have in common: "digits on local (invoke_loop)"."""
+    case = row.case
+    shapes = ", ".join(f"{name} {list(shape)}" for name, shape in case.input_shapes)
+    text = f"{case.model} on {case.device} ({case.runner})"
+    return fmt.visible(f"{text}, inputs {shapes}" if shapes else text)
+
+
+def row_view(row: Row, book: NoteBook) -> RowView:
+    """Formats a case; what needs explaining goes into the book.
+
+    Raises:
+        ValueError: a number in it is negative where it cannot be, or not finite.
+    """
+    case = row.case
+    # In the order of the columns, so that footnotes are numbered from left to right.
+    size = Cell(fmt.size(row.size_bytes), sort=_number(row.size_bytes))
+    accuracy = _accuracy(row, book)
+    p50 = _latency(row, "p50", book)
+    p90 = _latency(row, "p90", book)
+    p95 = _latency(row, "p95", book)
+    return RowView(
+        row=row,
+        variant=Cell(fmt.visible(case.variant)),
+        delegate=_delegate(row),
+        threads=Cell(str(case.threads), sort=case.threads),
+        size=size,
+        accuracy=accuracy,
+        change=_accuracy_change(row),
+        p50=p50,
+        p90=p90,
+        p95=p95,
+        speedup=_speedup(row, book),
+        first_inference=Cell(fmt.duration(row.first_inference_us), sort=row.first_inference_us),
+        peak_rss=Cell(fmt.memory(row.peak_rss_kib), sort=_number(row.peak_rss_kib)),
+        delegation=_delegation(row, book),
+        gates=_gates(row, book),
+        stability=_stability(row, book),
+        launches=Cell(
+            f"{row.launches_used} of {row.launches_made}",
+            sort=row.launches_used,
+            tone=Tone.PLAIN if row.launches_used == row.launches_made else Tone.WARN,
+        ),
+    )
+
+
+def _number(value: int | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _accuracy(row: Row, book: NoteBook) -> Cell:
+    accuracy = row.accuracy
+    if accuracy is None:
+        reason = row.accuracy_reason or "not measured"
+        return Cell(fmt.ABSENT, notes=book.add(row, f"accuracy: {reason}"), tone=Tone.QUIET)
+    interval = accuracy.interval
+    low_high = f"[{interval.low * 100:.1f}, {interval.high * 100:.1f}]"
+    return Cell(fmt.percent(accuracy.value), details=(low_high,), sort=accuracy.value)
+
+
+def _accuracy_change(row: Row) -> Cell:
+    if row.accuracy is None or row.accuracy.change_points is None:
+        return Cell(fmt.ABSENT, tone=Tone.QUIET)
+    change = row.accuracy.change_interval_points
+    details: tuple[str, ...] = ()
+    if change is not None:
+        details = (f"[{fmt.points(change.low)}, {fmt.points(change.high)}]",)
+    return Cell(
+        fmt.points(row.accuracy.change_points), details=details, sort=row.accuracy.change_points
+    )
+
+
+def _latency(row: Row, percentile: str, book: NoteBook) -> Cell:
+    value, interval = {
+        "p50": (row.p50_us, row.p50_interval_us),
+        "p90": (row.p90_us, row.p90_interval_us),
+        "p95": (row.p95_us, row.p95_interval_us),
+    }[percentile]
+    if value is None:
+        # A row without any number explains itself once, in its verdict.
+        explained = row.failure or row.not_applicable or row.p50_us is None
+        notes = () if explained else book.add(row, f"p90: {row.p90_reason or 'no reason given'}")
+        return Cell(fmt.ABSENT, notes=notes, tone=Tone.QUIET)
+    details: list[str] = []
+    notes = ()
+    if interval is None:
+        few = "it takes at least 4 launches" if row.launches_used < 4 else "none was computed"
+        notes = book.add(row, f"no interval: {few}")
+    else:
+        details.append(fmt.duration_interval(value, interval))
+        if remark := fmt.confidence_remark(interval):
+            details.append(remark)
+    if percentile == "p50":
+        details += [
+            f"{fmt.percent(mode.share, 0)}: {fmt.duration(mode.p50_us)}"
+            for mode in row.stability.modes
+        ]
+    tone = Tone.QUIET if row.stability.word is StabilityWord.INVALID else Tone.PLAIN
+    return Cell(fmt.duration(value), tuple(details), notes, value, tone)
+
+
+def _speedup(row: Row, book: NoteBook) -> Cell:
+    verdict = row.speedup
+    if verdict is None:
+        unexplained = row.speedup_reason and not row.failure and not row.not_applicable
+        notes = book.add(row, f"speed-up: {row.speedup_reason}") if unexplained else ()
+        return Cell(fmt.ABSENT, notes=notes, tone=Tone.QUIET)
+    details: list[str] = []
+    if verdict.interval is not None:
+        details.append(fmt.bounds(verdict.interval))
+        if remark := fmt.confidence_remark(verdict.interval):
+            details.append(remark)
+    notes = ()
+    tone = Tone.PLAIN
+    if verdict.change is not Change.CHANGED:
+        details.append(verdict.change.lower())
+        tone = Tone.QUIET
+    if verdict.change is Change.UNCLEAR and verdict.missing:
+        notes = book.add(row, f"speed-up unclear: {verdict.missing}")
+    return Cell(fmt.ratio(verdict.ratio), tuple(details), notes, verdict.ratio, tone)
+
+
+def _delegate(row: Row) -> Cell:
+    if row.delegation is None or row.delegation.as_requested:
+        return Cell(delegate_text(row))
+    return Cell(delegate_text(row), (NOT_AS_ASKED,), tone=Tone.BAD)
+
+
+def _delegation(row: Row, book: NoteBook) -> Cell:
+    found = row.delegation
+    if found is None:
+        return Cell(fmt.ABSENT, tone=Tone.QUIET)
+    nodes: tuple[str, ...] = ()
+    share: float | None = None
+    if found.delegated_nodes is not None and found.total_nodes is not None:
+        nodes = (f"{found.delegated_nodes}/{found.total_nodes}",)
+        share = found.delegated_nodes / found.total_nodes if found.total_nodes else None
+    if not found.as_requested:
+        text = (
+            f"{found.requested} was asked for and is {found.verdict}: "
+            f"this number must not be read as {found.requested}'s"
+        )
+        if found.evidence:
+            text = f"{text} ({found.evidence[0]})"
+        return Cell(found.verdict, nodes, book.add(row, text), share, Tone.BAD)
+    if found.verdict is Coverage.PARTIAL:
+        ops = ", ".join(f"{count} {op}" for op, count in found.fallback_ops.items())
+        partitions = f" in {found.partitions} partitions" if found.partitions else ""
+        stayed = f"; stayed outside: {ops}" if ops else ""
+        notes = book.add(row, f"partly on {found.requested}{partitions}{stayed}")
+        return Cell(found.verdict, nodes, notes, share, Tone.WARN)
+    tone = Tone.GOOD if found.verdict is Coverage.FULL else Tone.PLAIN
+    return Cell(found.verdict, nodes, (), share, tone)
+
+
+def _gates(row: Row, book: NoteBook) -> Cell:
+    if not row.gates:
+        return Cell(fmt.ABSENT, tone=Tone.QUIET)
+    worst = min((gate.status for gate in row.gates), key=_WORST_FIRST.index)
+    notes: tuple[int, ...] = ()
+    for gate in row.gates:
+        if gate.status is not GateStatus.PASS:
+            notes += book.add(row, f"{gate.status} {gate.name}: {gate.reason}")
+    tone = {GateStatus.FAIL: Tone.BAD, GateStatus.PASS: Tone.GOOD}.get(worst, Tone.WARN)
+    return Cell(worst, (), notes, float(_WORST_FIRST.index(worst)), tone)
+
+
+def _stability(row: Row, book: NoteBook) -> Cell:
+    if row.not_applicable is not None:
+        note = book.add(row, f"not applicable: {row.not_applicable}")
+        return Cell("N/A", notes=note, sort=6.0, tone=Tone.QUIET)
+    if row.failure is not None:
+        note = book.add(row, f"FAILED: {row.failure}")
+        return Cell("FAILED", notes=note, sort=5.0, tone=Tone.BAD)
+    word = row.stability.word
+    reasons = row.stability.reasons
+    if word is not StabilityWord.STABLE and not reasons:
+        reasons = ("no reason was recorded",)
+    notes = book.add(row, f"{word}: {'; '.join(reasons)}") if reasons else ()
+    tones = {StabilityWord.STABLE: Tone.GOOD, StabilityWord.NOISY: Tone.WARN}
+    return Cell(word, (), notes, float(list(StabilityWord).index(word)), tones.get(word, Tone.BAD))

@@ -1,0 +1,231 @@
+"""The charts of a comparison, as SVG for a page and as SVG and PNG files.
+
+Colours are Okabe and Ito's, which people of every colour vision can tell apart; what a
+colour says is also said by a marker, a hatch or a label, so that print loses nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from reports.model import Comparison, Row
+from reports.render.atomic import write_atomically
+from reports.render.cells import group_title
+from reports.render.plots import (
+    INK,
+    plot_accuracy,
+    plot_distribution,
+    plot_latency,
+    plot_sizes,
+)
+
+# matplotlib's stubs list the keys of one of its versions.
+_RC: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "edgebench",
+    "text.parse_math": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "figure.titlesize": 10.5,
+    "figure.titleweight": "bold",
+    "axes.axisbelow": True,
+    "xtick.bottom": False,
+    "ytick.left": False,
+    "hatch.linewidth": 0.7,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One drawn chart.
+
+    Attributes:
+        key: unique among the charts of a comparison, fit for a file name and an id.
+        kind: "latency", "accuracy", "distribution" or "size".
+        title: what it shows and of what.
+        caption: how to read it.
+        svg: an <svg> element for a page: text and lines in currentColor, no background.
+    """
+
+    key: str
+    kind: str
+    title: str
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    key: str
+    kind: str
+    title: str
+    caption: str
+    figure: Figure
+
+
+def charts(comparison: Comparison) -> tuple[Chart, ...]:
+    """Every chart that there are numbers for, one kind after the other.
+
+    Raises:
+        ValueError: a number in the comparison cannot be shown.
+    """
+    return tuple(
+        Chart(d.key, d.kind, d.title, d.caption, _inline(_svg(d.figure, transparent=True), d))
+        for d in _drawings(comparison)
+    )
+
+
+def save_charts(comparison: Comparison, directory: Path) -> tuple[Path, ...]:
+    """Writes every chart as KEY.svg and KEY.png (white background) into a directory.
+
+    Raises:
+        OSError: the directory cannot be made or written.
+    """
+    written = []
+    for drawing in _drawings(comparison):
+        svg = _svg(drawing.figure, transparent=False).replace(INK, "#333333")
+        written.append(write_atomically(directory / f"{drawing.key}.svg", svg.encode()))
+        written.append(write_atomically(directory / f"{drawing.key}.png", _png(drawing.figure)))
+    return tuple(written)
+
+
+_CAPTIONS = {
+    "latency": (
+        "Filled: p50, hatched: p90, each the median over launches; the line is its "
+        "interval, 95 % unless the table says otherwise. Shorter is faster. Two cases whose "
+        "lines overlap are not told apart by this picture: the table's ratio to "
+        "fp32 is, because it compares round by round."
+    ),
+    "accuracy": (
+        "Up and to the left is better; a larger mark is a larger file. Thin lines are the "
+        "table's intervals. Ringed and lettered marks are the Pareto front: nothing on this "
+        "device is at least as accurate, as fast and as small, and better in one of the three. "
+        "Hollow marks are cases whose verdict is not STABLE or whose delegate did not do the work."
+    ),
+    "distribution": (
+        "One line per launch, in order: from the 5th to the 95th percentile of its samples, "
+        "thick from the 25th to the 75th, the dot at its median. 100 % is the case's p50, which "
+        "stands at the right. Dots that do not line up are the spread between launches, which "
+        "the intervals are made of."
+    ),
+    "size": "Size of each variant's file, and its share of fp32's. 1 kB = 1000 B.",
+}
+_TITLES = {
+    "latency": "Latency",
+    "accuracy": "Accuracy against latency and size",
+    "distribution": "Samples of each launch",
+    "size": "File size",
+}
+
+
+def _drawings(comparison: Comparison) -> list[_Drawing]:
+    drawings: list[_Drawing] = []
+    groups: dict[str, list[Row]] = {}
+    for row in comparison.rows:
+        groups.setdefault(group_title(row), []).append(row)
+    plots: tuple[tuple[str, Callable[[Figure, list[Row]], Axes | None]], ...] = (
+        ("latency", plot_latency),
+        ("accuracy", plot_accuracy),
+        ("distribution", plot_distribution),
+    )
+    simulated = "SIMULATED: " if comparison.simulated else ""
+    with _style():
+        for kind, plot in plots:
+            for number, (group, rows) in enumerate(groups.items(), start=1):
+                figure = Figure(layout="constrained")
+                axes = plot(figure, rows)
+                if axes is None:
+                    continue
+                title = f"{simulated}{_TITLES[kind]}: {group}"
+                _head(figure, title)
+                key = kind if len(groups) == 1 else f"{kind}-{number}"
+                drawings.append(_Drawing(key, kind, title, _caption(kind, axes), figure))
+        figure = Figure(layout="constrained")
+        sizes = plot_sizes(figure, comparison.variants)
+        if sizes is not None:
+            title = f"{simulated}{_TITLES['size']}"
+            _head(figure, title)
+            drawings.append(_Drawing("size", "size", title, _CAPTIONS["size"], figure))
+    return drawings
+
+
+def _caption(kind: str, axes: Axes) -> str:
+    caption = _CAPTIONS[kind]
+    if axes.get_xscale() == "log":
+        caption += " The axis is logarithmic: equal distances are equal ratios."
+        caption = caption.replace("Filled: p50, hatched: p90", "Filled: p50, hollow: p90")
+        caption = caption.replace("Shorter is faster", "Further left is faster")
+    return caption
+
+
+def _head(figure: Figure, title: str, limit: int = 90) -> None:
+    text = title if len(title) <= limit else f"{title[: limit - 1]}…"
+    figure.suptitle(text, x=0.01, horizontalalignment="left")
+
+
+def _svg(figure: Figure, *, transparent: bool) -> str:
+    out = io.StringIO()
+    with _style():
+        figure.savefig(
+            out,
+            format="svg",
+            transparent=transparent,
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )
+    return out.getvalue()
+
+
+def _png(figure: Figure) -> bytes:
+    out = io.BytesIO()
+    with _style():
+        FigureCanvasAgg(figure)
+        figure.savefig(out, format="png", dpi=160, facecolor="white", metadata={"Software": None})
+    return out.getvalue()
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with mpl.rc_context(_RC), warnings.catch_warnings():
+        # A name in a script that the font lacks: SVG leaves it to the reader's fonts, and
+        # in a PNG a box stands for it; neither is worth a line on the terminal.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def _inline(document: str, drawing: _Drawing) -> str:
+    """A standalone SVG document as an element of a page that holds several of them."""
+    element = document[document.index("<svg") :]
+    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    element = re.sub(r' xmlns(:xlink)?="[^"]*"', "", element)
+    # Every figure names its parts alike: figure_1, axes_1, ...
+    prefix = f"{drawing.key}-"
+    element = re.sub(r'(?<= id=")', prefix, element)
+    element = re.sub(r"(?<=url\(#)", prefix, element)
+    element = re.sub(r'(?<=xlink:href="#)', prefix, element)
+    element = element.replace(INK, "currentColor")
+    # The page's own font: measured with a wide one, so that no other needs more room.
+    element = element.replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans'")
+    return element.replace(
+        "<svg ", f'<svg role="img" aria-labelledby="caption-{drawing.key}" ', 1
+    ).strip()

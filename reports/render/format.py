@@ -1,0 +1,200 @@
+"""Numbers and names as text: three significant digits, a fitting unit, nothing invented.
+
+Every function takes values in the unit that its parameter's name ends with. A value
+that is None becomes ABSENT; one that is not finite raises ValueError, because a report
+that prints "nan" has lost the reason why.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+
+from bench.stats import Interval
+
+ABSENT = "–"
+
+# A confidence that rounds to this is the one every column header announces.
+USUAL_CONFIDENCE_PERCENT = 95
+
+_TIME_UNITS = ((1e-3, "ns"), (1.0, "µs"), (1e3, "ms"), (1e6, "s"))
+_SIZE_UNITS = ((1.0, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"))
+
+_ASCII = str.maketrans(
+    {
+        "–": "-",
+        "—": "-",
+        "−": "-",
+        "×": "x",
+        "µ": "u",
+        "μ": "u",
+        "·": "/",
+        "±": "+/-",
+        "…": "...",
+        "≥": ">=",
+        "≤": "<=",
+        "★": "*",
+        "→": "->",
+        "’": "'",
+        "“": '"',
+        "”": '"',
+    }
+)
+
+
+def duration(us: float | None) -> str:
+    """A time of `us` microseconds, "1.23 ms"; whole seconds from 1000 s on.
+
+    Raises:
+        ValueError: negative or not finite.
+    """
+    if us is None:
+        return ABSENT
+    scale, unit = _unit_for(us, _TIME_UNITS)
+    return f"{_three_digits(us / scale)} {unit}"
+
+
+def duration_with_interval(us: float | None, interval: Interval | None) -> str:
+    """Point and interval in the point's unit: "1.91 [1.88, 2.04] ms".
+
+    A confidence other than 95 % follows: "1.91 [1.88, 2.04] ms (94 %: min–max)".
+
+    Raises:
+        ValueError: negative or not finite.
+    """
+    if us is None or interval is None:
+        return duration(us)
+    scale, unit = _unit_for(us, _TIME_UNITS)
+    text = f"{_three_digits(us / scale)} {_bounds(interval, scale)} {unit}"
+    remark = confidence_remark(interval)
+    return f"{text} ({remark})" if remark else text
+
+
+def duration_interval(us: float, interval: Interval) -> str:
+    """Only the interval, in the unit that `duration(us)` uses: "[1.88, 2.04]"."""
+    scale, _ = _unit_for(us, _TIME_UNITS)
+    return _bounds(interval, scale)
+
+
+def confidence_remark(interval: Interval) -> str:
+    """What to say of an interval that is not a 95 % one: "94 %: min–max"; else ""."""
+    percent_value = round(interval.confidence * 100)
+    if percent_value == USUAL_CONFIDENCE_PERCENT:
+        return ""
+    return f"{percent_value} %: min–max" if interval.kind == "range" else f"{percent_value} %"
+
+
+def size(size_bytes: int | None) -> str:
+    """A size in decimal units (1 kB = 1000 B): "40.5 kB", "512 B".
+
+    Raises:
+        ValueError: negative.
+    """
+    if size_bytes is None:
+        return ABSENT
+    if size_bytes < 1000:
+        _unit_for(size_bytes, _SIZE_UNITS)
+        return f"{size_bytes} B"
+    scale, unit = _unit_for(size_bytes, _SIZE_UNITS)
+    return f"{_three_digits(size_bytes / scale)} {unit}"
+
+
+def memory(size_kib: int | None) -> str:
+    """A memory size of `size_kib` KiB in the same decimal units as `size`."""
+    return size(None if size_kib is None else size_kib * 1024)
+
+
+def percent(share: float | None, decimals: int = 2) -> str:
+    """A share in 0..1 as "97.22 %"."""
+    return ABSENT if share is None else f"{_finite(share) * 100:.{decimals}f} %"
+
+
+def points(value: float | None) -> str:
+    """A difference in percentage points with its sign: "+0.14", "−1.20", "0.00"."""
+    if value is None:
+        return ABSENT
+    text = f"{abs(_finite(value)):.2f}"
+    if float(text) == 0:
+        return text
+    return f"{'−' if value < 0 else '+'}{text}"
+
+
+def ratio(value: float | None) -> str:
+    """A ratio as "2.13×".
+
+    Raises:
+        ValueError: negative or not finite.
+    """
+    return ABSENT if value is None else f"{_three_digits(_not_negative(value))}×"
+
+
+def bounds(interval: Interval) -> str:
+    """An interval without unit: "[2.01, 2.20]"."""
+    return _bounds(interval, 1.0)
+
+
+def threads(count: int) -> str:
+    """ "1 thread", "2 threads"."""
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
+def visible(text: str) -> str:
+    """The text with everything that could steer a terminal or reorder a line spelt out.
+
+    Control characters, format characters (bidirectional overrides, zero-width ones),
+    line separators and lone surrogates become escapes such as \\x1b; all else stays.
+    """
+    return "".join(
+        ch.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(ch) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+        else ch
+        for ch in text
+    )
+
+
+def to_ascii(text: str) -> str:
+    """The text for a terminal that knows ASCII only: µs as us, × as x, the rest escaped."""
+    return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _bounds(interval: Interval, scale: float) -> str:
+    low = _signed_three_digits(interval.low / scale)
+    high = _signed_three_digits(interval.high / scale)
+    return f"[{low}, {high}]"
+
+
+def _unit_for(value: float, units: tuple[tuple[float, str], ...]) -> tuple[float, str]:
+    """The largest unit in which the rounded value is at least 1, else the smallest."""
+    _not_negative(value)
+    chosen = units[0]
+    for scale, unit in units:
+        if float(_three_digits(value / scale)) >= 1:
+            chosen = (scale, unit)
+    return chosen
+
+
+def _three_digits(value: float) -> str:
+    """Three significant digits, never in exponent form; whole from 1000 on; 0 is "0"."""
+    if value == 0:
+        return "0"
+    if value >= 1000:
+        return f"{value:.0f}"
+    rounded = float(f"{value:.2e}")
+    decimals = max(0, 2 - math.floor(math.log10(rounded)))
+    return f"{rounded:.{decimals}f}"
+
+
+def _signed_three_digits(value: float) -> str:
+    return f"−{_three_digits(-value)}" if _finite(value) < 0 else _three_digits(value)
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{value} cannot be shown: a value that was not measured is None")
+    return value
+
+
+def _not_negative(value: float) -> float:
+    if _finite(value) < 0:
+        raise ValueError(f"{value} cannot be shown: it is negative")
+    return value

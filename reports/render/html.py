@@ -1,0 +1,140 @@
+"""A comparison as one HTML file that needs nothing else: no network, no second file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from reports.model import Comparison, VariantSummary
+from reports.render import format as fmt
+from reports.render.cells import delegate_text, group_title
+from reports.render.charts import charts
+from reports.render.plots import LAUNCH_PERCENTILES
+from reports.render.view import flatten, view
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column: RowView's field, its head, and whether it sorts by number."""
+
+    key: str
+    title: str
+    numeric: bool = True
+    ranked: bool = False
+
+
+_COLUMNS = (
+    _Column("variant", "variant", numeric=False),
+    _Column("delegate", "delegate", numeric=False),
+    _Column("threads", "threads"),
+    _Column("size", "size"),
+    _Column("accuracy", "accuracy"),
+    _Column("change", "points"),
+    _Column("p50", "p50"),
+    _Column("p90", "p90"),
+    _Column("speedup", "vs fp32"),
+    _Column("delegation", "delegated", numeric=False, ranked=True),
+    _Column("gates", "gates", numeric=False, ranked=True),
+    _Column("stability", "stability", numeric=False, ranked=True),
+    _Column("launches", "launches"),
+    _Column("p95", "p95"),
+    _Column("first_inference", "first inference"),
+    _Column("peak_rss", "peak memory"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Launch:
+    """One line of the table behind the charts of samples."""
+
+    case: str
+    number: int
+    samples: int
+    percentiles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    """One line of the table of variants."""
+
+    model: str
+    variant: str
+    size: str
+    share: str
+    sha256: str
+    failure: str
+    provenance: tuple[tuple[str, str], ...]
+
+
+def html(comparison: Comparison) -> str:
+    """The whole report as one document; every name in it is escaped.
+
+    Its content security policy forbids every load and every script but its own.
+
+    Raises:
+        ValueError: a number in the comparison cannot be shown.
+    """
+    css = _asset("report.css")
+    script = _asset("report.js")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_asset("report.html.j2")).render(
+        report=view(comparison),
+        simulated=comparison.simulated,
+        columns=_COLUMNS,
+        # Markup only for what is ours: the assets, and SVG that matplotlib has escaped.
+        charts=[
+            {"key": chart.key, "caption": chart.caption, "svg": Markup(chart.svg)}  # noqa: S704
+            for chart in charts(comparison)
+        ],
+        launches=tuple(_launches(comparison)),
+        percentiles=LAUNCH_PERCENTILES,
+        variants=tuple(map(_variant, comparison.variants)),
+        policy=_policy(script),
+        css=Markup(css),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+    )
+
+
+def _asset(name: str) -> str:
+    return (files("reports.render") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _policy(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _launches(comparison: Comparison) -> Iterator[_Launch]:
+    for row in comparison.rows:
+        name = (
+            f"{fmt.visible(row.case.variant)} · {delegate_text(row)} · "
+            f"{fmt.threads(row.case.threads)} · {group_title(row)}"
+        )
+        for number, launch in enumerate(row.launch_samples_us, start=1):
+            values = np.percentile(launch, LAUNCH_PERCENTILES)
+            texts = tuple(fmt.duration(float(value)) for value in values)
+            yield _Launch(name, number, len(launch), texts)
+
+
+def _variant(made: VariantSummary) -> _Variant:
+    return _Variant(
+        model=fmt.visible(made.model),
+        variant=fmt.visible(made.variant),
+        size=fmt.size(made.size_bytes),
+        share=fmt.percent(made.size_ratio, 1),
+        sha256=fmt.visible(made.sha256 or ""),
+        failure=fmt.visible(made.failure or ""),
+        provenance=flatten(made.provenance),
+    )

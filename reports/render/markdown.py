@@ -1,0 +1,158 @@
+"""A comparison as GitHub Markdown: the table, its footnotes, the advice, the environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from reports.model import Comparison, VariantSummary
+from reports.render import format as fmt
+from reports.render.cells import Cell
+from reports.render.view import (
+    RecommendationView,
+    ReportView,
+    TableView,
+    flatten,
+    view,
+)
+
+# What GitHub Markdown, or the HTML in it, could read as more than text, inside a line ...
+_SPECIAL = re.compile(r"[\\`*_\[\]<>#|~$&@]|(?<=\w):(?=/)|(?<=www)\.", re.IGNORECASE)
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;", ":": "&#58;", ".": "&#46;"}
+# ... and at the start of one, where it could begin a list.
+_BLOCK_START = re.compile(r"^(\s*\d*)([-+.)])")
+_HEADER = (
+    "variant",
+    "delegate",
+    "threads",
+    "size",
+    "accuracy",
+    "points",
+    "p50 [95 %]",
+    "p90 [95 %]",
+    "vs fp32 [95 %]",
+    "delegated",
+    "gates",
+    "stability",
+    "launches",
+)
+_ALIGNED_LEFT = {"variant", "delegate", "delegated", "gates", "stability"}
+
+
+def markdown(comparison: Comparison) -> str:
+    """The whole comparison; names are escaped, so no name can make markup or a link.
+
+    Raises:
+        ValueError: a number in the comparison cannot be shown.
+    """
+    report = view(comparison)
+    blocks = [
+        f"# {escape(report.title)}: comparison",
+        *(f"> **{escape(banner)}**" for banner in report.banners),
+        *(block for advice in report.recommendations for block in _advice(advice)),
+        *(block for table in report.tables for block in _table(table)),
+        _LEGEND,
+        *_notes(report),
+        *_section("To be read with the numbers", map(_item, report.remarks)),
+        *_section("Variants", _variants(comparison.variants)),
+        *_section("Run", _pairs(report.facts)),
+        *_section("Environment", _pairs(report.environment)),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+_LEGEND = (
+    "p50 and p90 are the median over launches of each launch's own percentile, with its "
+    "95 % interval. *vs fp32* is the median of the per-round ratios to fp32 at the same "
+    "delegate and threads; above 1 is faster. *points* is the change of accuracy against "
+    "fp32 in percentage points. Sizes are decimal: 1 kB = 1000 B."
+)
+
+
+def escape(text: str) -> str:
+    """The text with every character that Markdown or HTML could read as markup escaped."""
+    return _SPECIAL.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), text)
+
+
+def _item(text: str) -> str:
+    """The text as a list item: its start must not begin another list."""
+    return "- " + _BLOCK_START.sub(r"\1\\\2", escape(text))
+
+
+def _advice(advice: RecommendationView) -> Iterator[str]:
+    yield f"**{escape(advice.headline)}**"
+    lines = [*advice.facts, advice.reason]
+    if len(advice.equally_fast) > 1:
+        lines.append(f"Not significantly slower than the fastest: {', '.join(advice.equally_fast)}")
+    lines.append(f"Rule: {advice.rule}")
+    yield "\n".join(map(_item, lines))
+
+
+def _table(table: TableView) -> Iterator[str]:
+    yield f"## {escape(table.title)}"
+    lines = [
+        f"| {' | '.join(_HEADER)} |",
+        f"|{'|'.join('---' if name in _ALIGNED_LEFT else '---:' for name in _HEADER)}|",
+    ]
+    for row in table.rows:
+        cells = (
+            row.variant,
+            row.delegate,
+            row.threads,
+            row.size,
+            Cell(row.accuracy.text, (), row.accuracy.notes),
+            Cell(row.change.text, (), row.change.notes),
+            row.p50,
+            row.p90,
+            row.speedup,
+            row.delegation,
+            row.gates,
+            row.stability,
+            row.launches,
+        )
+        lines.append(f"| {' | '.join(map(_cell, cells))} |")
+    yield "\n".join(lines)
+
+
+def _cell(cell: Cell) -> str:
+    text = " ".join(escape(part) for part in (cell.text, *cell.details))
+    if cell.notes:
+        text += f" <sup>{','.join(str(n) for n in dict.fromkeys(cell.notes))}</sup>"
+    return text
+
+
+def _notes(report: ReportView) -> Iterator[str]:
+    return _section(
+        "Notes", (f"{n.number}. {escape(n.text)} ({escape(n.where)})" for n in report.notes)
+    )
+
+
+def _variants(variants: tuple[VariantSummary, ...]) -> Iterator[str]:
+    if not variants:
+        return
+    yield "| model | variant | size | of fp32 | sha256 | how it was made |"
+    yield "|---|---|---:|---:|---|---|"
+    for made in variants:
+        how = "; ".join(f"{name}: {value}" for name, value in flatten(made.provenance))
+        if made.failure is not None:
+            how = f"FAILED: {fmt.visible(made.failure)}"
+        cells = (
+            fmt.visible(made.model),
+            fmt.visible(made.variant),
+            fmt.size(made.size_bytes),
+            fmt.percent(made.size_ratio, 1),
+            fmt.visible(made.sha256 or fmt.ABSENT),
+            how or fmt.ABSENT,
+        )
+        yield f"| {' | '.join(map(escape, cells))} |"
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    return (_item(f"{name}: {value}") for name, value in pairs)
+
+
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    body = "\n".join(lines)
+    if body:
+        yield f"## {title}"
+        yield body

@@ -1,0 +1,77 @@
+"""Speed-up of every case against fp32, tested as the matrix that it is (METHOD section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bench.matrix import MATRIX_CELLS, MATRIX_MIN_ROUNDS, benjamini_hochberg, moderated_paired_t
+from bench.stability import StabilityWord
+from bench.stats import RatioVerdict, log_ratios, paired_ratio, with_corrected_p
+from reports.measured import MeasuredCase, why_not_as_requested
+
+REFERENCE = "fp32"
+
+
+@dataclass(frozen=True, slots=True)
+class Speedup:
+    """A speed-up or why there is none; both None for fp32 itself."""
+
+    verdict: RatioVerdict | None
+    reason: str | None
+
+
+def speedups(cases: Sequence[MeasuredCase], *, delta: float) -> Mapping[str, Speedup]:
+    """case_id -> speed-up against fp32 at equal model, delegate, threads and device.
+
+    With 10 or more cells that can be tested, significance comes from the moderated
+    paired t with Benjamini-Hochberg; with fewer, from each pair's own interval.
+    """
+    by_id = {item.case.case_id: item for item in cases}
+    found: dict[str, Speedup] = {}
+    logs: dict[str, list[float]] = {}
+    for item in cases:
+        key = item.case.case_id
+        if item.case.variant == REFERENCE:
+            found[key] = Speedup(None, None)
+            continue
+        reference = by_id.get(replace(item.case, variant=REFERENCE).case_id)
+        reason = why_not_compared(item, reference)
+        if reason is not None or reference is None:
+            found[key] = Speedup(None, reason)
+            continue
+        verdict = paired_ratio(reference.p50_by_round, item.p50_by_round, delta=delta)
+        if verdict is None:
+            found[key] = Speedup(None, f"no common round with {REFERENCE}")
+            continue
+        found[key] = Speedup(verdict, None)
+        if verdict.rounds >= MATRIX_MIN_ROUNDS:
+            logs[key] = log_ratios(reference.p50_by_round, item.p50_by_round)
+    if len(logs) >= MATRIX_CELLS:
+        adjusted = benjamini_hochberg(moderated_paired_t(list(logs.values())))
+        for (key, cell), p in zip(logs.items(), adjusted, strict=True):
+            verdict = found[key].verdict
+            assert verdict is not None
+            found[key] = Speedup(with_corrected_p(verdict, float(p), cell, delta=delta), None)
+    return found
+
+
+def why_not_compared(item: MeasuredCase, reference: MeasuredCase | None) -> str | None:
+    """Why the two may not be compared, or None if they may."""
+    if reference is None:
+        return f"{REFERENCE} is not in the plan with this delegate and these threads"
+    for who, one in (("", item), (f"{REFERENCE}: ", reference)):
+        if one.planned.reason is not None:
+            return f"{who}not applicable: {one.planned.reason}"
+        if not one.used:
+            return f"{who}{one.failure or 'not measured'}"
+        wrong = why_not_as_requested(one.delegation)
+        if wrong is not None:
+            return f"{who}{wrong}"
+        if one.stability.word is StabilityWord.INVALID:
+            return f"{who}INVALID: {one.stability.reasons[0]}"
+        if len(one.batches) > 1:
+            return f"{who}its launches differ in invokes per sample"
+    if (item.batches == {1}) != (reference.batches == {1}):
+        return "samples of several invokes are never compared with samples of one"
+    return None

@@ -1,0 +1,456 @@
+"""Synthetic comparisons for the tests of reports: consistent with themselves, never real."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.identity import Case, DelegateSpec
+from bench.records import Coverage, Delegation
+from bench.stability import Mode, Stability, StabilityWord
+from bench.stats import Change, Interval, RatioVerdict
+from reports.model import (
+    Accuracy,
+    Comparison,
+    GateResult,
+    GateStatus,
+    Recommendation,
+    Row,
+    VariantSummary,
+)
+
+VARIANTS = ("fp32", "fp16", "dynamic", "int8", "int8-qat")
+SIZES = {"fp32": 81_388, "fp16": 48_912, "dynamic": 37_864, "int8": 40_520, "int8-qat": 39_416}
+SHARES = {"fp32": 0.9694, "fp16": 0.9694, "dynamic": 0.9680, "int8": 0.9666, "int8-qat": 0.9764}
+BASE_US = {"fp32": 1910.0, "fp16": 1925.0, "dynamic": 2650.0, "int8": 812.0, "int8-qat": 806.0}
+PLAIN_FACTOR = {"fp32": 4.2, "fp16": 4.3, "dynamic": 2.6, "int8": 6.1, "int8-qat": 6.0}
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"; rm -rf /',
+    "\x1b[2J\x1b[31mred",
+    "[red]markup[/red] $x_1$ |pipe| `tick` *star* _under_",
+    "=1+1",
+    "two\nlines\r\tand a tab",
+    "x" * 180,
+    "größe 数字 \u202egnp.exe 🙂",
+    "</style><img src=x onerror=alert(1)>]]>&amp;",
+)
+RULE = (
+    "Among the variants whose intervals lie wholly inside every gate on every device: "
+    "the set not significantly slower than the fastest, of that the most accurate, "
+    "then the smallest."
+)
+
+
+def samples(seed: int, p50_us: float, launches: int = 6, n: int = 200) -> list[NDArray[np.float64]]:
+    """Launches of right-skewed samples in us, each launch a little apart."""
+    rng = np.random.default_rng(seed)
+    return [
+        p50_us * rng.normal(1.0, 0.012) * (1 + rng.lognormal(-4.0, 0.9, n) - 0.018)
+        for _ in range(launches)
+    ]
+
+
+def _percentile(launches: list[NDArray[np.float64]], q: float) -> tuple[float, Interval]:
+    values = sorted(float(np.percentile(launch, q)) for launch in launches)
+    confidence = {6: 0.95, 5: 0.9375, 4: 0.875}.get(len(values), 0.95)
+    kind = "order-statistic" if len(values) >= 6 else "range"
+    return float(np.median(values)), Interval(values[0], values[-1], confidence, kind)
+
+
+def row(
+    variant: str,
+    delegate: str = "xnnpack",
+    threads: int = 1,
+    *,
+    model: str = "digits",
+    device: str = "local",
+    seed: int | None = None,
+    scale: float = 1.0,
+    launches: int = 6,
+) -> Row:
+    """A healthy case whose numbers follow from its samples."""
+    case = Case(
+        "quickstart", model, variant, DelegateSpec(delegate), threads, "invoke_loop", device
+    )
+    factor = 1.0 if delegate == "xnnpack" else PLAIN_FACTOR[variant]
+    p50 = BASE_US[variant] * factor * scale / (1.0 if threads == 1 else 1.7)
+    own_seed = seed if seed is not None else sum(map(ord, variant + delegate)) + threads
+    drawn = samples(own_seed, p50, launches)
+    p50_us, p50_interval = _percentile(drawn, 50)
+    p90_us, p90_interval = _percentile(drawn, 90)
+    p95_us, p95_interval = _percentile(drawn, 95)
+    share = SHARES[variant]
+    first = variant == "fp32"
+    change = None if first else (share - SHARES["fp32"]) * 100
+    base = BASE_US["fp32"] * (1.0 if delegate == "xnnpack" else PLAIN_FACTOR["fp32"])
+    speedup = base * scale / (p50 * (1.0 if threads == 1 else 1.7))
+    verdict = Change.SAME if abs(speedup - 1) < 0.02 else Change.CHANGED
+    asked = delegate != "none"
+    return Row(
+        case=case,
+        case_id=case.case_id,
+        not_applicable=None,
+        failure=None,
+        launches_made=launches,
+        launches_used=launches,
+        samples=200 * launches,
+        p50_us=p50_us,
+        p50_interval_us=p50_interval,
+        p90_us=p90_us,
+        p90_interval_us=p90_interval,
+        p90_reason=None,
+        p95_us=p95_us,
+        p95_interval_us=p95_interval,
+        first_inference_us=p50_us * 2.4,
+        load_us=5200.0,
+        min_us=float(min(launch.min() for launch in drawn)),
+        cpu_us_per_invoke=p50_us * threads * 0.98,
+        peak_rss_kib=58_368 if variant.startswith("int8") else 62_976,
+        size_bytes=SIZES[variant],
+        model_sha256=f"{own_seed:064x}",
+        accuracy=Accuracy(
+            value=share,
+            interval=Interval(share - 0.0149, share + 0.0103, 0.95, "wilson"),
+            images=719,
+            kernels=delegate,
+            change_points=change,
+            change_interval_points=(
+                None if change is None else Interval(change - 0.9, change + 0.9, 0.95, "paired")
+            ),
+            p_value=None if first else 0.73,
+        ),
+        accuracy_reason=None,
+        speedup=(
+            None
+            if first
+            else RatioVerdict(
+                speedup,
+                Interval(speedup * 0.985, speedup * 1.012, 0.95, "order-statistic"),
+                launches,
+                verdict,
+                verdict is Change.CHANGED,
+                0.0004 if verdict is Change.CHANGED else 0.61,
+                "",
+            )
+        ),
+        speedup_reason=None,
+        stability=Stability(StabilityWord.STABLE),
+        delegation=Delegation(
+            requested=delegate,
+            verdict=Coverage.FULL if asked else Coverage.NONE,
+            delegated_nodes=30 if asked else 0,
+            total_nodes=30,
+            partitions=1 if asked else 0,
+        ),
+        gates=(
+            GateResult(
+                "accuracy_drop_max_points",
+                GateStatus.PASS,
+                3.0,
+                -(change or 0.0),
+                "at most 1.18 points below fp32, limit 3.00",
+            ),
+        ),
+        pareto=variant in ("int8", "int8-qat", "dynamic") and asked and threads == 2,
+        launch_samples_us=tuple(drawn),
+    )
+
+
+def summary(variant: str, model: str = "digits") -> VariantSummary:
+    """A made variant with provenance."""
+    return VariantSummary(
+        model=model,
+        variant=variant,
+        size_bytes=SIZES[variant],
+        size_ratio=SIZES[variant] / SIZES["fp32"],
+        sha256=f"{SIZES[variant]:064x}",
+        failure=None,
+        provenance={
+            "recipe": variant,
+            "source_sha256": "5f" * 32,
+            "calibration": {"sha256": "a1" * 32, "samples": 200} if "int8" in variant else None,
+            "tools": {"tensorflow": "2.21.0"},
+            "from_cache": False,
+        },
+    )
+
+
+def comparison(rows: tuple[Row, ...], **changes: object) -> Comparison:
+    """A finished run around rows."""
+    base = Comparison(
+        run_id="019a9f00-0000-7000-8000-000000000001",
+        project="quickstart",
+        status="finished",
+        started_utc=datetime(2026, 11, 20, 9, 0, tzinfo=UTC),
+        finished_utc=datetime(2026, 11, 20, 9, 4, 10, tzinfo=UTC),
+        edgebench_version="0.1.0",
+        environment={
+            "runtime": {"name": "ai-edge-litert", "version": "2.3.0"},
+            "device": {"cpu": "a model name", "cores": 2, "os": "Debian GNU/Linux 12"},
+            "controls": None,
+        },
+        rounds=6,
+        seed=0,
+        delta=0.02,
+        rows=rows,
+        variants=tuple(summary(variant) for variant in VARIANTS),
+        recommendations=(
+            Recommendation(
+                model="digits",
+                variant="int8-qat",
+                configuration={"local": ("xnnpack", 2)},
+                equally_fast=("int8-qat", "int8"),
+                rule=RULE,
+                reason="int8-qat and int8 are equally fast; int8-qat is the more accurate.",
+            ),
+        ),
+        notes=("This run speaks for this unit only.", "Back to back, warm caches."),
+        simulated=False,
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def _grid(**kwargs: object) -> tuple[Row, ...]:
+    return tuple(
+        row(variant, delegate, threads, **kwargs)  # type: ignore[arg-type]
+        for delegate in ("none", "xnnpack")
+        for threads in (1, 2)
+        for variant in VARIANTS
+    )
+
+
+def good() -> Comparison:
+    """Five variants, two delegates, two threads: nothing went wrong."""
+    return comparison(_grid())
+
+
+def without_numbers(base: Row, **changes: object) -> Row:
+    """The row of a case that has no number at all."""
+    empty = replace(
+        base,
+        launches_used=0,
+        samples=0,
+        p50_us=None,
+        p50_interval_us=None,
+        p90_us=None,
+        p90_interval_us=None,
+        p95_us=None,
+        p95_interval_us=None,
+        first_inference_us=None,
+        load_us=None,
+        min_us=None,
+        cpu_us_per_invoke=None,
+        peak_rss_kib=None,
+        speedup=None,
+        stability=Stability(StabilityWord.INVALID, ("no usable launch",)),
+        delegation=None,
+        pareto=False,
+        launch_samples_us=(),
+    )
+    return replace(empty, **changes)  # type: ignore[arg-type]
+
+
+def failures() -> Comparison:
+    """Every way a case can be less than good, in one run that was interrupted."""
+    noisy = row("int8", "none", 1)
+    assert noisy.p50_us is not None
+    straddles = GateResult(
+        "p50_us_max", GateStatus.UNSURE, 2000.0, 1985.0, "p50 1.91 to 2.04 ms, limit 2.00 ms"
+    )
+    fails = GateResult(
+        "accuracy_drop_max_points", GateStatus.FAIL, 3.0, 16.1, "16.1 points below, limit 3.00"
+    )
+    unknown = GateResult("peak_rss_kib_max", GateStatus.UNKNOWN, 60_000.0, None, "not measured")
+    unclear = RatioVerdict(
+        1.03,
+        Interval(0.97, 1.09, 0.9375, "range"),
+        5,
+        Change.UNCLEAR,
+        False,
+        0.21,
+        "5 rounds, paired spread 3 %: can show 6 %; 2 % needs about 60 rounds",
+    )
+    rows = (
+        row("fp32", "none", 1),
+        replace(row("fp32", "xnnpack", 1), gates=(straddles,)),
+        without_numbers(
+            row("fp16", "none", 1),
+            launches_made=6,
+            failure="crash: the runtime aborted (signal 6) in all 6 launches",
+        ),
+        replace(
+            row("fp16", "xnnpack", 1, launches=5),
+            launches_made=8,
+            speedup=unclear,
+            stability=Stability(StabilityWord.TAINTED, ("3 of 8 launches: other load 22 %",)),
+        ),
+        without_numbers(
+            row("dynamic", "none", 1),
+            launches_made=0,
+            not_applicable="NNAPI does not exist on Linux",
+            accuracy=None,
+            accuracy_reason="no case to run it",
+            gates=(),
+        ),
+        replace(
+            row("dynamic", "xnnpack", 1),
+            delegation=Delegation(
+                "xnnpack", Coverage.PARTIAL, 28, 30, 3, {"DEPTHWISE_CONV_2D": 1, "SOFTMAX": 1}
+            ),
+            p90_us=None,
+            p90_interval_us=None,
+            p90_reason="41 samples in a launch, 64 are needed",
+            p95_us=None,
+            p95_interval_us=None,
+        ),
+        replace(
+            noisy,
+            stability=Stability(
+                StabilityWord.NOISY,
+                ("bimodal", "between-launch spread 7.3 %"),
+                (Mode(noisy.p50_us * 0.93, 0.62), Mode(noisy.p50_us * 1.3, 0.38)),
+            ),
+        ),
+        replace(
+            row("int8", "xnnpack", 1),
+            delegation=Delegation(
+                "xnnpack", Coverage.NONE, 0, 30, 0, {}, ("no DELEGATE node in the plan",)
+            ),
+            gates=(unknown,),
+        ),
+        replace(
+            row("int8-qat", "none", 1, launches=3),
+            launches_made=6,
+            p50_interval_us=None,
+            p90_interval_us=None,
+            p95_interval_us=None,
+            speedup=None,
+            speedup_reason="fp32 has only 3 rounds in common, 4 are needed",
+            stability=Stability(StabilityWord.INVALID, ("3 of 6 launches tainted",)),
+        ),
+        replace(
+            row("int8-qat", "xnnpack", 1),
+            gates=(fails, straddles),
+            stability=Stability(StabilityWord.NOT_STEADY, ("warm-up found no end within 10 s",)),
+        ),
+    )
+    return comparison(
+        rows,
+        status="interrupted",
+        finished_utc=None,
+        variants=(
+            *(summary(v) for v in VARIANTS[:4]),
+            VariantSummary(
+                "digits", "int8-qat", None, None, None, "convert: the converter ran out", {}
+            ),
+        ),
+        recommendations=(
+            Recommendation(
+                "digits", None, {}, (), RULE, "int8-qat fails accuracy_drop_max_points on local."
+            ),
+        ),
+    )
+
+
+def hostile() -> Comparison:
+    """Names and messages that attack whatever shows them."""
+    rows: list[Row] = []
+    for number, name in enumerate(HOSTILE):
+        base = row("fp32", "xnnpack", 1, seed=number)
+        case = replace(
+            base.case,
+            project=name,
+            model=HOSTILE[0],
+            variant=name,
+            delegate=DelegateSpec(name, (("option", name),)),
+            device=name if number % 3 == 0 else "local",
+        )
+        rows.append(
+            replace(
+                base,
+                case=case,
+                case_id=case.case_id,
+                accuracy_reason=name,
+                failure=name if number == 4 else None,
+                stability=Stability(StabilityWord.NOISY, (name,)),
+                gates=(GateResult(name, GateStatus.FAIL, 1.0, 2.0, name),),
+            )
+        )
+    environment: Mapping[str, object] = {name: {name: name} for name in HOSTILE}
+    return comparison(
+        tuple(rows),
+        project=HOSTILE[0],
+        run_id=HOSTILE[1],
+        status=HOSTILE[2],
+        edgebench_version=HOSTILE[3],
+        environment=environment,
+        variants=tuple(
+            VariantSummary(HOSTILE[0], name, 1234, 0.5, name, name, {name: [name]})
+            for name in HOSTILE
+        ),
+        recommendations=tuple(
+            Recommendation(name, name, {name: (name, 1)}, (name,), name, name) for name in HOSTILE
+        ),
+        notes=HOSTILE,
+    )
+
+
+def simulated() -> Comparison:
+    """A small run on an emulated board."""
+    rows = tuple(row(v, "xnnpack", t, device="board-1") for v in VARIANTS[:3] for t in (1, 2))
+    return comparison(rows, simulated=True, variants=tuple(summary(v) for v in VARIANTS[:3]))
+
+
+def no_accuracy() -> Comparison:
+    """The user gave no holdout."""
+    rows = tuple(
+        replace(r, accuracy=None, accuracy_reason="the plan names no holdout", gates=())
+        for r in _grid()
+    )
+    recommendation = Recommendation(
+        "digits", None, {}, (), RULE, "No accuracy: the plan names no holdout."
+    )
+    return comparison(rows, recommendations=(recommendation,))
+
+
+def multi() -> Comparison:
+    """Two models on two devices."""
+    rows = tuple(
+        row(variant, delegate, 1, model=model, device=device, scale=scale * factor)
+        for model, factor in (("digits", 1.0), ("mobilenet-v2", 9.0))
+        for device, scale in (("bench-a", 1.0), ("bench-b", 2.3))
+        for delegate in ("none", "xnnpack")
+        for variant in ("fp32", "fp16", "int8")
+    )
+    return comparison(
+        rows,
+        variants=tuple(
+            summary(v, m) for m in ("digits", "mobilenet-v2") for v in ("fp32", "fp16", "int8")
+        ),
+        recommendations=tuple(
+            Recommendation(
+                model,
+                "int8",
+                {"bench-a": ("xnnpack", 1), "bench-b": ("xnnpack", 1)},
+                ("int8",),
+                RULE,
+                "int8 is the fastest on both devices.",
+            )
+            for model in ("digits", "mobilenet-v2")
+        ),
+    )
+
+
+SITUATIONS: dict[str, Callable[[], Comparison]] = {
+    "good": good,
+    "failures": failures,
+    "hostile": hostile,
+    "simulated": simulated,
+    "no_accuracy": no_accuracy,
+    "multi": multi,
+}
