@@ -122,7 +122,7 @@ def _carry_out(
         )
         for variant in variants:
             store.add_variant(variant)
-        _evaluate(plan, model, variants, store, so_far, emit)
+        _evaluate(plan, model, variants, store, run_id, so_far, emit)
         for variant in variants:
             if variant.path is not None and variant.sha256 is not None:
                 files[model.name, variant.variant] = CaseFiles(
@@ -139,6 +139,7 @@ def _evaluate(
     model: ModelConfig,
     variants: Sequence[VariantRecord],
     store: Store,
+    run_id: str,
     so_far: RunData,
     emit: Emit,
 ) -> None:
@@ -150,14 +151,16 @@ def _evaluate(
     if all((model.name, v.variant, k) in done for v in variants for k in kernels):
         return
     records: tuple[EvaluationRecord, ...] = evaluate_variants(
-        variants, plan.root / model.holdout, kernels, out=plan.out, emit=emit
+        variants, plan.root / model.holdout, kernels, out=plan.out, run_id=run_id, emit=emit
     )
     for record in records:
         store.add_evaluation(record)
 
 
 def _inputs(plan: Plan, model: ModelConfig, path: Path) -> Path | None:
-    return None if model.holdout is None else input_sample(path, plan.root / model.holdout)
+    if model.holdout is None:
+        return None
+    return input_sample(path, plan.root / model.holdout, plan.out)
 
 
 def _measure_on(

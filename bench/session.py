@@ -83,6 +83,12 @@ class Session:
         if isinstance(result.output, RawOutput):
             outcome, measurement, failure = self.runner.read(spec, result.output)
             stderr = result.output.stderr
+            if measurement is not None and not _of_this_model(measurement, files):
+                # Filed under the wrong model a number is worse than none.
+                outcome, measurement = Outcome.UNREADABLE, None
+                failure = Failure(
+                    "wrong-model", "the device measured another file than it was given"
+                )
         else:
             outcome, measurement, failure = self._lost(result.output, deadline)
             stderr = b""
@@ -160,6 +166,11 @@ class Session:
             "limits": asdict(self.limits),
             "simulated": self.device.simulated,
         }
+
+
+def _of_this_model(measurement: Measurement, files: CaseFiles) -> bool:
+    """Whether the runner hashed the very file it was given; True where it hashes none."""
+    return measurement.runtime.get("model_sha256", files.model_sha256) == files.model_sha256
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,11 +74,11 @@ def print_comparison(data: RunData, *, report_to: Path | None) -> int:
     from reports.compare import compare
     from reports.gates import gate_failed
     from reports.render.files import write_report
-    from reports.render.terminal import render
+    from reports.render.terminal import terminal
 
     comparison = compare(data)
     console = Console()
-    console.print(render(comparison))
+    console.print(terminal(comparison))
     if report_to is not None:
         files = write_report(comparison, report_to)
         console.print(Text(f"Report: {files.html}"), soft_wrap=True)

@@ -40,7 +40,6 @@ delegates = ["none", "xnnpack"]
 threads = [1, 2]
 rounds = 6
 """
-TRAIN_S = 25.0
 
 
 @click.command("quickstart")
@@ -57,11 +56,11 @@ def command(directory: Path, store_path: Path) -> int:
     """Train a small image classifier, make its variants, check their answers, measure
     them on this machine and write a report. No model and no device needed.
     """
-    from bench.variants.demo import QAT, make_demo
+    from bench.variants.demo import DEMO_EXPECTED_S, DEMO_QAT, make_demo
 
     console = Console(stderr=True)
     text = PLAN.format(
-        epochs=QAT.epochs, batch_size=QAT.batch_size, learning_rate=QAT.learning_rate
+        epochs=DEMO_QAT.epochs, batch_size=DEMO_QAT.batch_size, learning_rate=DEMO_QAT.learning_rate
     )
     path = directory / "edgebench.toml"
     try:
@@ -71,7 +70,7 @@ def command(directory: Path, store_path: Path) -> int:
         raise UserError(f"{directory}: cannot be written: {error.strerror}") from None
     config = read_plan(path)
     # The files that resolve() looks for are about to be made.
-    total_s = TRAIN_S + estimate(Plan(config, directory, {"digits": VARIANTS})).total_s
+    total_s = DEMO_EXPECTED_S + estimate(Plan(config, directory, {"digits": VARIANTS})).total_s
     console.print(
         Text(
             "Trains a small image classifier, makes its variants, checks their answers and "
