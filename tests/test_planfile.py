@@ -143,3 +143,15 @@ def test_any_document_is_a_plan_or_one_line(document: dict[str, Any]) -> None:
     except UserError as error:
         message = str(error)
     assert "\n" not in message
+
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*/edgebench.toml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
+def test_every_example_is_a_plan(path: Path) -> None:
+    assert read_plan(path).model
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 2

@@ -1,0 +1,215 @@
+"""The command as a user runs it, on real models, with real inference, in a fresh folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from models import conv_model, flex_model, int8_model, write_model
+
+PLAN = """
+project = "e2e"
+
+[[model]]
+name = "small"
+files = {{ fp32 = "fp32.tflite"{more} }}
+holdout = "holdout.npz"
+
+[measure]
+threads = [1]
+rounds = {rounds}
+{measure}
+"""
+
+
+def write_plan(folder: Path, *, rounds: int = 1, more: str = "", measure: str = "") -> Path:
+    """A plan on a model of 16x16 images with 10 classes and a holdout of 40."""
+    write_model(folder / "fp32.tflite", conv_model(size=16, classes=10))
+    rng = np.random.default_rng(0)
+    np.savez(
+        folder / "holdout.npz",
+        x=rng.random((40, 16, 16, 1), dtype=np.float32),
+        y=rng.integers(0, 10, 40),
+    )
+    path = folder / "edgebench.toml"
+    path.write_text(PLAN.format(rounds=rounds, more=more, measure=measure))
+    return path
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "HOME": str(folder / "home"), "EDGEBENCH_STORE": str(folder / "store.db")}
+
+
+def edgebench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-c", "from bench.cli.main import entry; entry()", *arguments],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def shown(folder: Path) -> dict[str, Any]:
+    done = edgebench(folder, "show", "--json")
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+@pytest.mark.slow
+def test_run_show_report(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, rounds=4)
+    done = edgebench(tmp_path, "run", str(path))
+    assert done.returncode in (0, 1), done.stderr
+    assert "8 launches" in done.stderr
+    assert "report.html" in done.stdout
+
+    document = shown(tmp_path)
+    assert [(c["variant"], c["delegate"], c["threads"]) for c in document["cases"]] == [
+        ("fp32", "none", 1),
+        ("fp32", "xnnpack", 1),
+    ]
+    for case in document["cases"]:
+        assert case["launches_made"] >= 4
+        assert case["size_bytes"] == (tmp_path / "fp32.tflite").stat().st_size
+        assert 0 <= case["accuracy"] <= 1
+        assert case["verdicts"]["delegation"]["as_requested"] is True
+        if case["launches"]:
+            assert case["p50_us"] > 0
+            assert case["samples"] >= 100 * case["launches"]
+    coverage = [c["verdicts"]["delegation"]["verdict"] for c in document["cases"]]
+    assert coverage[0] == "NONE"
+    assert coverage[1] in ("FULL", "PARTIAL")
+
+    done = edgebench(tmp_path, "report", "--out", "again", "--charts")
+    assert done.returncode in (0, 1), done.stderr
+    names = {p.suffix for p in (tmp_path / "again").iterdir()}
+    assert {".html", ".md", ".csv", ".json", ".svg", ".png"} <= names
+
+
+def test_a_model_that_cannot_run_is_a_row_with_its_reason(tmp_path: Path) -> None:
+    write_model(tmp_path / "flex.tflite", flex_model())
+    write_model(tmp_path / "int8.tflite", int8_model())
+    path = write_plan(tmp_path, more=', fp16 = "flex.tflite"', measure='delegates = ["xnnpack"]')
+    done = edgebench(tmp_path, "run", str(path))
+    assert done.returncode in (0, 1), done.stderr
+    cases = {c["variant"]: c for c in shown(tmp_path)["cases"]}
+    assert cases["fp16"]["p50_us"] is None
+    assert "Flex" in cases["fp16"]["failure"]
+    # Other load may leave no clean launch, which is said; it ran all the same.
+    assert "no clean launch" in (cases["fp32"]["failure"] or "no clean launch")
+    assert cases["fp32"]["launches_made"] >= 1
+
+
+def test_ctrl_c_keeps_what_was_measured_and_resume_completes_it(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, rounds=3)
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", "from bench.cli.main import entry; entry()", "run", str(path)],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        wait_for_launches(tmp_path / "store.db", 2, process)
+        # As a terminal does it: the whole foreground group gets the signal.
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert "all of them are kept" in err
+    assert "--resume" in err
+    before = rows(tmp_path / "store.db")
+    assert 2 <= len(before) < 6
+    assert not list((tmp_path / "home").rglob("runs/*"))
+
+    done = edgebench(tmp_path, "run", str(path), "--resume")
+    assert done.returncode in (0, 1), done.stderr
+    after = rows(tmp_path / "store.db")
+    assert set(before) <= set(after)
+    assert {(case, index) for _, case, index, _ in after} == {
+        (case, index) for case in {c for _, c, _, _ in after} for index in range(3)
+    }
+    assert len({identifier for identifier, *_ in after}) == len(after)
+    assert shown(tmp_path)["run"]["status"] == "finished"
+    assert "no unfinished run" in edgebench(tmp_path, "run", str(path), "--resume").stderr
+
+
+def wait_for_launches(store: Path, count: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            pytest.fail(f"ended too early: {process.communicate()[1]}")
+        try:
+            if len(rows(store)) >= count:
+                return
+        except sqlite3.Error:
+            pass
+        time.sleep(0.05)
+    pytest.fail("no launch within two minutes")
+
+
+def rows(store: Path) -> list[tuple[str, str, int, int]]:
+    connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+    try:
+        return connection.execute(
+            "SELECT launch_id, case_id, round_index, attempt FROM launch ORDER BY 1"
+        ).fetchall()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "part"),
+    [
+        (lambda f: (f / "fp32.tflite").write_bytes(b"not a model"), "fp32.tflite"),
+        (
+            lambda f: (f / "fp32.tflite").write_bytes((f / "fp32.tflite").read_bytes()[:900]),
+            "fp32.tflite",
+        ),
+        (lambda f: (f / "holdout.npz").write_bytes(b"PK not an archive"), "holdout.npz"),
+        (lambda f: np.savez(f / "holdout.npz", x=np.zeros((3, 16, 16, 1), "f4")), "`y`"),
+        (
+            lambda f: np.savez(
+                f / "holdout.npz", x=np.full((3, 16, 16, 1), np.nan, "f4"), y=np.arange(3)
+            ),
+            "NaN",
+        ),
+        (
+            lambda f: np.savez(f / "holdout.npz", x=np.ones((3, 8, 8, 1), "f4"), y=np.arange(3)),
+            "shape",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, spoil: Any, part: str) -> None:
+    path = write_plan(tmp_path)
+    spoil(tmp_path)
+    done = edgebench(tmp_path, "run", str(path))
+    assert done.returncode == 2, done.stderr
+    (line,) = [text for text in done.stderr.splitlines() if text.startswith("edgebench: ")]
+    assert part in line
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_with_packages_of_the_same_names_disturbs_nothing(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, measure='delegates = ["none"]')
+    for name in ("bench", "devices", "reports", "numpy", "json"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('the wrong package')")
+    done = edgebench(tmp_path, "run", str(path))
+    assert done.returncode in (0, 1), done.stderr
+    assert shown(tmp_path)["cases"][0]["launches_made"] >= 1
