@@ -1,0 +1,327 @@
+"""One launch: a program started detached on a device, waited for, collected, removed.
+
+The shell side (devices.launch_sh) keeps everything in
+`<workdir>/runs/<launch_id>/`, so a dropped link loses nothing: any Launcher on the
+same workdir can wait for, collect or end what another one started.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from devices import launch_sh
+from devices.blobs import BlobStore
+from devices.deadline import Deadline
+from devices.errors import (
+    CommandFailed,
+    CommandNotFound,
+    DeviceError,
+    DeviceOffline,
+    DeviceTimeout,
+    NoSpace,
+    PathMissing,
+    TransferError,
+    TransientDeviceError,
+)
+from devices.transport import CommandResult, Transport
+
+_LAUNCH_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HEADER = re.compile(rb"edgebench-launch (\d+) (\d+|-) ([\d.]+) ([\d.]+) (\d+) (\d+)\n")
+_RECONNECT_S = 1.0
+_CLEAN_UP_S = 15.0
+_PRIVATE = ".launch"
+
+
+class LaunchLost(TransientDeviceError):
+    """A launch ended without an exit status: its wrapper was killed, or the device restarted."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOutput:
+    """What a finished launch left behind.
+
+    Attributes:
+        exit_code: of the program; negative is minus the signal that killed it; 127 and
+            126 are sh's words for a program that is not there or cannot be executed.
+        stdout, stderr: whole.
+        duration_s: from start to end by the device's uptime, to 10 ms.
+    """
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+    duration_s: float
+
+
+class Launcher:
+    """Launches on one device; for one thread.
+
+    Args:
+        transport: the way to the device.
+        workdir: absolute path of edgebench's directory on the device.
+        blobs: where the files of launches lie; on the same transport and workdir.
+        pause: seconds to wait before a reconnection is tried; tests pass their own.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        workdir: str,
+        blobs: BlobStore,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._transport = transport
+        self._workdir = workdir
+        self._blobs = blobs
+        self._pause = pause
+
+    def directory(self, launch_id: str) -> str:
+        """The run directory of a launch on the device, which is its working directory.
+
+        Raises: ValueError where the id is no plain name.
+        """
+        if not _LAUNCH_ID.fullmatch(launch_id):
+            raise ValueError(f"a launch id is letters, digits, '_', '-', '.', not {launch_id!r}")
+        return f"{self._workdir}/runs/{launch_id}"
+
+    def run(
+        self,
+        launch_id: str,
+        argv: Sequence[str],
+        *,
+        files: Mapping[str, Path],
+        texts: Mapping[str, str],
+        env: Mapping[str, str],
+        deadline: Deadline,
+    ) -> LaunchOutput:
+        """Start, wait and remove, whatever happens; Ctrl-C ends the program.
+
+        A link that drops while the program runs is taken up again until the deadline.
+        What cannot be removed any more is removed when the id is started again.
+        Arguments and errors as of `start` and `wait`.
+        """
+        try:
+            self.start(launch_id, argv, files=files, texts=texts, env=env, deadline=deadline)
+            while True:
+                try:
+                    return self.wait(launch_id, deadline=deadline)
+                except (DeviceOffline, TransferError):
+                    if deadline.remaining() <= _RECONNECT_S:
+                        raise
+                    self._pause(_RECONNECT_S)
+        finally:
+            with suppress(DeviceError):
+                self.remove(launch_id, deadline=Deadline(_CLEAN_UP_S))
+
+    def start(
+        self,
+        launch_id: str,
+        argv: Sequence[str],
+        *,
+        files: Mapping[str, Path],
+        texts: Mapping[str, str],
+        env: Mapping[str, str],
+        deadline: Deadline,
+    ) -> None:
+        """Lay out the run directory and start the program; it runs when this returns.
+
+        A launch of the same id that is there already is ended and removed first.
+
+        Args:
+            launch_id: a plain name, unique on the device.
+            argv: the program and its arguments; relative paths start at the run directory.
+            files: name in the run directory -> file of the controller; read-only there.
+            texts: name in the run directory -> content.
+            env: variables added to the device's environment.
+
+        Raises: ValueError (a name or value that no device could take), CommandNotFound
+        (no setsid or no sha256sum), NoSpace, CommandFailed, and what BlobStore.ensure and
+        Transport.run raise. After a TransientDeviceError the program may be running.
+        """
+        directory = self.directory(launch_id)
+        _check_values(argv, [*files, *texts], env)
+        archive = _tar(texts)
+        tail = [*(f"{name}={value}" for name, value in env.items()), "--", *argv]
+        result = self._lay_out(directory, files, archive, tail, deadline)
+        if result.exit_code in (launch_sh.EXISTS, launch_sh.NO_BLOB):
+            if result.exit_code == launch_sh.EXISTS:
+                self.remove(launch_id, deadline=deadline)
+            else:
+                self._blobs.forget()
+            result = self._lay_out(directory, files, archive, tail, deadline)
+        if result.exit_code != 0:
+            raise _error(result, launch_id)
+
+    def wait(self, launch_id: str, *, deadline: Deadline) -> LaunchOutput:
+        """Wait for the end of a launch and fetch its output; the directory stays.
+
+        Raises: DeviceTimeout (the whole process group was ended, or the message says
+        that it could not be), LaunchLost (ended likewise), PathMissing (there is no such
+        launch), TransferError (the answer was cut off: try again), DeviceOffline (the
+        launch goes on: wait again).
+        """
+        try:
+            output = self._fetch(launch_id, "wait", deadline)
+        except DeviceTimeout as timeout:
+            raise self._timed_out(launch_id, deadline) from timeout
+        except LaunchLost:
+            with suppress(DeviceError):
+                self.end(launch_id, deadline=Deadline(_CLEAN_UP_S))
+            raise
+        assert output is not None
+        return output
+
+    def collect(self, launch_id: str, *, deadline: Deadline) -> LaunchOutput | None:
+        """The output of a launch, or None while it runs; ends nothing. Raises as `wait`."""
+        return self._fetch(launch_id, "look", deadline)
+
+    def end(self, launch_id: str, *, deadline: Deadline) -> None:
+        """End the process group of a launch: SIGTERM, after a second SIGKILL, until it is gone.
+
+        Does nothing where there is no such launch or it has ended.
+        Raises: CommandFailed (a process survived SIGKILL), and what Transport.run raises.
+        """
+        result = self._script(launch_sh.END, self.directory(launch_id), deadline=deadline)
+        if result.exit_code != 0:
+            raise _error(result, launch_id)
+
+    def remove(self, launch_id: str, *, deadline: Deadline) -> None:
+        """End a launch if it still runs, and remove its directory. Raises as `end`."""
+        result = self._script(launch_sh.REMOVE, self.directory(launch_id), deadline=deadline)
+        if result.exit_code != 0:
+            raise _error(result, launch_id)
+
+    def _lay_out(
+        self,
+        directory: str,
+        files: Mapping[str, Path],
+        archive: bytes | None,
+        tail: Sequence[str],
+        deadline: Deadline,
+    ) -> CommandResult:
+        links: list[str] = []
+        for name, path in files.items():
+            sha256 = self._blobs.ensure(path, deadline=deadline)
+            links += [self._blobs.path(sha256), name]
+        texts = "texts" if archive else ""
+        return self._script(
+            launch_sh.START,
+            directory,
+            launch_sh.WRAPPER,
+            texts,
+            *links,
+            "--",
+            *tail,
+            deadline=deadline,
+            stdin=archive,
+        )
+
+    def _script(
+        self, script: str, *arguments: str, deadline: Deadline, stdin: bytes | None = None
+    ) -> CommandResult:
+        argv = ["sh", "-c", script, "edgebench", *arguments]
+        return self._transport.run(argv, deadline=deadline, stdin=stdin)
+
+    def _fetch(self, launch_id: str, how: str, deadline: Deadline) -> LaunchOutput | None:
+        result = self._script(launch_sh.WAIT, self.directory(launch_id), how, deadline=deadline)
+        if result.exit_code == launch_sh.RUNNING:
+            return None
+        if result.exit_code != 0:
+            raise _error(result, launch_id)
+        return _parse(result, launch_id)
+
+    def _timed_out(self, launch_id: str, deadline: Deadline) -> DeviceTimeout:
+        try:
+            self.end(launch_id, deadline=Deadline(_CLEAN_UP_S))
+            fate = "its processes were ended"
+        except DeviceError as error:
+            fate = f"and its processes may still run ({error.message})"
+        return DeviceTimeout(
+            f"launch {launch_id} did not end within {deadline.seconds:g} s; {fate}",
+            device=self._transport.device,
+        )
+
+
+def _check_values(argv: Sequence[str], names: Sequence[str], env: Mapping[str, str]) -> None:
+    if not argv or not argv[0] or argv[0].startswith("-"):
+        raise ValueError(f"not a command: {list(argv)!r}")
+    for name in names:
+        if name in ("", ".", "..", _PRIVATE) or "/" in name:
+            raise ValueError(f"not a name for a file in a run directory: {name!r}")
+    if len(set(names)) != len(names):
+        raise ValueError("a name stands both in files and in texts")
+    for variable in env:
+        if not _VARIABLE.fullmatch(variable):
+            raise ValueError(f"not a name for an environment variable: {variable!r}")
+    if any("\0" in value for value in (*argv, *names, *env.values())):
+        raise ValueError("a NUL character cannot be passed to a program")
+
+
+def _tar(texts: Mapping[str, str]) -> bytes | None:
+    """The texts as a tar archive in GNU format, which busybox and toybox read too."""
+    if not texts:
+        return None
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name, text in texts.items():
+            content = text.encode()
+            member = tarfile.TarInfo(f"./{name}")
+            member.size = len(content)
+            member.mtime = 1_000_000_000  # GNU tar warns of a date of 0
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _parse(result: CommandResult, launch_id: str) -> LaunchOutput:
+    header = _HEADER.match(result.stdout)
+    body = result.stdout[header.end() :] if header else b""
+    if header is None or len(body) != int(header[5]) + int(header[6]):
+        raise TransferError(
+            f"the output of launch {launch_id} did not arrive whole",
+            device=result.device,
+            stderr=result.stderr,
+        )
+    stdout_bytes = int(header[5])
+    return LaunchOutput(
+        exit_code=int(header[1]) if header[2] == b"-" else -int(header[2]),
+        stdout=body[:stdout_bytes],
+        stderr=body[stdout_bytes:],
+        duration_s=round(float(header[4]) - float(header[3]), 2),
+    )
+
+
+def _error(result: CommandResult, launch_id: str) -> DeviceError:
+    """The typed error for an exit code of a script that is not zero."""
+    kind: type[DeviceError] = CommandFailed
+    match result.exit_code:
+        case launch_sh.NO_LAUNCH:
+            kind, message = PathMissing, f"there is no launch {launch_id}"
+        case launch_sh.VANISHED:
+            kind = LaunchLost
+            message = (
+                f"launch {launch_id} ended without an exit status: its wrapper was killed"
+                " (out of memory?) or the device restarted"
+            )
+        case launch_sh.NOT_STARTED:
+            kind, message = TransientDeviceError, f"launch {launch_id} was not started"
+        case launch_sh.NO_BLOB:
+            kind = TransferError
+            message = f"a file of launch {launch_id} is gone from the device"
+        case launch_sh.SURVIVED:
+            message = f"a process of launch {launch_id} survived SIGKILL: restart the device"
+        case launch_sh.NO_SETSID:
+            kind, message = CommandNotFound, "there is no setsid (util-linux, busybox, toybox)"
+        case _ if b"No space left on device" in result.stderr:
+            kind, message = NoSpace, f"no space for launch {launch_id}"
+        case _:
+            message = f"a step of launch {launch_id} failed"
+    return kind(message, device=result.device, exit_code=result.exit_code, stderr=result.stderr)

@@ -1,0 +1,168 @@
+"""devices.facts: what a device is, and when it is still the same one."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devices.deadline import Deadline
+from devices.device import CONTROLLER_CPU, local_device
+from devices.emulated.fake import Fault, FaultyTransport
+from devices.errors import TransferError
+from devices.facts import Cluster, Facts, UnreadableFacts, parse_facts, read_facts
+from devices.local import LocalTransport
+
+CPUFREQ = "/sys/devices/system/cpu/cpufreq"
+
+PI_5: Mapping[str, str] = {
+    "kind": "linux",
+    "hostname": "lab-pi",
+    "machine": "aarch64",
+    "kernel": "6.12.25+rpt-rpi-2712",
+    "os": 'NAME="Debian"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian',
+    "android": "",
+    "cpuinfo": "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0b\n\n"
+    "processor\t: 1\nCPU implementer\t: 0x41\nCPU part\t: 0xd0b",
+    "lscpu": "Architecture:  aarch64\nModel name:    Cortex-A76",
+    "clusters": f"{CPUFREQ}/policy0/cpuinfo_max_freq:2400000\n{CPUFREQ}/policy0/related_cpus:0 1",
+    "meminfo": "MemTotal:        8256160 kB",
+    "board": "Raspberry Pi 5 Model B Rev 1.0",
+    "product": "",
+    "virtual": "none",
+    "bits": "64",
+    "libc": "glibc 2.36",
+}
+
+
+def text_of(sections: Mapping[str, str]) -> str:
+    body = "".join(f"@@ {name}\n{content}\n\n" for name, content in sections.items())
+    return f"edgebench-facts 1\n{body}@@ end\n"
+
+
+def test_a_board() -> None:
+    assert parse_facts(text_of(PI_5)) == Facts(
+        kind="linux",
+        hostname="lab-pi",
+        machine="aarch64",
+        kernel="6.12.25+rpt-rpi-2712",
+        os="Debian GNU/Linux 12 (bookworm)",
+        cpu_model="Cortex-A76",
+        cpu_count=2,
+        clusters=(Cluster(cpus=(0, 1), max_khz=2400000),),
+        ram_kib=8256160,
+        board="Raspberry Pi 5 Model B Rev 1.0",
+        hypervisor=None,
+        word_bits=64,
+        libc="glibc 2.36",
+    )
+
+
+def test_a_phone_with_three_kinds_of_cores_and_no_lscpu() -> None:
+    cores = [("0x41", "0xd46"), ("0x41", "0xd46"), ("0x41", "0xd4d"), ("0x41", "0xd4e")]
+    phone = {
+        **PI_5,
+        "kind": "android",
+        "android": "vendor/device:15/BUILD/1:user/release-keys",
+        "os": "",
+        "lscpu": "",
+        "cpuinfo": "\n\n".join(
+            f"processor : {i}\nCPU implementer : {a}\nCPU part : {b}"
+            for i, (a, b) in enumerate(cores)
+        ),
+        "libc": "",
+        "virtual": "",
+    }
+    facts = parse_facts(text_of(phone).replace("\n", "\r\n"))
+    assert facts.os == "vendor/device:15/BUILD/1:user/release-keys"
+    assert facts.cpu_count == 4
+    assert facts.cpu_model == (
+        "ARM implementer 0x41 part 0xd46 + ARM implementer 0x41 part 0xd4d"
+        " + ARM implementer 0x41 part 0xd4e"
+    )
+    assert (facts.libc, facts.hypervisor) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("detected", "flags", "hypervisor"),
+    [
+        ("kvm", "fpu hypervisor", "kvm"),
+        ("none", "fpu", None),
+        ("", "fpu hypervisor sse", "unnamed"),
+        ("", "fpu", None),
+    ],
+)
+def test_virtual_machines(detected: str, flags: str, hypervisor: str | None) -> None:
+    sections = {**PI_5, "virtual": detected, "cpuinfo": f"processor : 0\nflags : {flags}"}
+    assert parse_facts(text_of(sections)).hypervisor == hypervisor
+
+
+def test_what_a_device_does_not_tell_is_none() -> None:
+    told = {"kind": "linux", "machine": "riscv64", "kernel": "6.1"}
+    facts = parse_facts(text_of({**dict.fromkeys(PI_5, ""), **told}))
+    assert facts == Facts(
+        "linux", None, "riscv64", "6.1", None, None, None, (), None, None, None, None, None
+    )
+
+
+def test_the_fingerprint_survives_a_reboot_and_a_new_name() -> None:
+    facts = parse_facts(text_of(PI_5))
+    assert replace(facts, hostname="x", ram_kib=8256100).fingerprint == facts.fingerprint
+    for change in (
+        {"kernel": "6.13"},
+        {"cpu_count": 4},
+        {"board": None},
+        {"clusters": ()},
+        {"os": "Debian GNU/Linux 13 (trixie)"},
+    ):
+        assert replace(facts, **change).fingerprint != facts.fingerprint  # type: ignore[arg-type]
+
+
+@given(st.integers(0, len(text_of(PI_5)) - 2))
+def test_a_cut_off_text_always_raises(length: int) -> None:
+    with pytest.raises(UnreadableFacts):
+        parse_facts(text_of(PI_5)[:length])
+
+
+# Without a board the product is asked for; with one it does not matter.
+@pytest.mark.parametrize("name", [name for name in PI_5 if name != "product"])
+def test_a_missing_section_raises(name: str) -> None:
+    with pytest.raises(UnreadableFacts):
+        parse_facts(text_of({k: v for k, v in PI_5.items() if k != name}))
+
+
+@pytest.mark.parametrize("name", ["kind", "machine", "kernel"])
+def test_an_empty_section_that_no_device_has_raises(name: str) -> None:
+    with pytest.raises(UnreadableFacts):
+        parse_facts(text_of({**PI_5, name: ""}))
+
+
+def test_this_machine() -> None:
+    facts = read_facts(LocalTransport(), Deadline(60))
+    assert (facts.kind, facts.machine) == ("linux", platform.machine())
+    assert facts.kernel == platform.release()
+    assert facts.cpu_count is not None
+    assert facts.cpu_model
+    assert facts == read_facts(LocalTransport(), Deadline(60))
+    value = facts.to_json()
+    assert json.loads(json.dumps(value)) == value
+    assert value["fingerprint"] == facts.fingerprint
+
+
+def test_a_cut_off_answer_is_a_device_error() -> None:
+    with pytest.raises(TransferError):
+        read_facts(FaultyTransport(LocalTransport(), {1: Fault.TRUNCATE}), Deadline(60))
+
+
+def test_the_local_device_takes_up_the_controllers_processor() -> None:
+    device = local_device()
+    assert (device.name, device.transport.device, device.simulated) == ("local", "local", False)
+    assert device.resources == {CONTROLLER_CPU}
+    result = device.transport.run([device.python, "-c", "print(1)"], deadline=Deadline(60))
+    assert result.stdout == b"1\n"
+    assert device.workdir.startswith("/")
