@@ -1,0 +1,180 @@
+"""Runs worker processes, a few at a time, and never leaves one behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bench
+
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ChildJob:
+    """One worker process.
+
+    Attributes:
+        module: what `python -P -m` runs; its one argument is the job's file.
+        job: plain JSON, what it is to do.
+        folder: an existing directory for the job's file.
+        log: file that takes everything it writes to stderr.
+        timeout_s: it is killed after this long.
+        env: added to the environment.
+    """
+
+    module: str
+    job: Mapping[str, Any]
+    folder: Path
+    log: Path
+    timeout_s: float
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildExit:
+    """How a worker ended. exit_code is negative for minus the signal."""
+
+    exit_code: int
+    timed_out: bool
+    duration_s: float
+    log: Path
+
+    def explain(self) -> str:
+        """What happened, in a few words."""
+        if self.timed_out:
+            return f"did not finish within {self.duration_s:.0f} s"
+        if self.exit_code < 0:
+            try:
+                name = signal.Signals(-self.exit_code).name
+            except ValueError:
+                name = f"signal {-self.exit_code}"
+            hint = " (out of memory?)" if name == "SIGKILL" else ""
+            return f"was ended by {name}{hint}"
+        return f"ended with exit code {self.exit_code}"
+
+
+Message = Mapping[str, Any]
+
+
+def run_children(
+    jobs: Sequence[ChildJob],
+    *,
+    at_most: int,
+    on_message: Callable[[int, Message], None],
+    on_exit: Callable[[int, ChildExit], None] = lambda index, end: None,
+) -> tuple[ChildExit, ...]:
+    """Run all jobs, at most `at_most` side by side, and say how each ended.
+
+    A worker reports by JSON objects, one per line of stdout; on_message and on_exit
+    get the job's index and are called in this thread. Whatever is raised here, Ctrl-C
+    included, ends the workers and their children first.
+    """
+    lines: queue.Queue[tuple[int, Message | None]] = queue.Queue()
+    waiting = list(range(len(jobs)))
+    running: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
+    late: set[int] = set()
+    ends: dict[int, ChildExit] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_most:
+                index = waiting.pop(0)
+                running[index] = (_start(index, jobs[index], lines), time.monotonic())
+            for index, (process, started) in running.items():
+                if index not in late and time.monotonic() - started > jobs[index].timeout_s:
+                    late.add(index)
+                    _kill(process)
+            try:
+                index, message = lines.get(timeout=_POLL_S)
+            except queue.Empty:
+                continue
+            if message is not None:
+                on_message(index, message)
+                continue
+            process, started = running.pop(index)
+            code = process.wait()
+            ends[index] = ChildExit(
+                code, index in late, time.monotonic() - started, jobs[index].log
+            )
+            on_exit(index, ends[index])
+    finally:
+        for process, _ in running.values():
+            _kill(process)
+        for process, _ in running.values():
+            process.wait()
+    return tuple(ends[index] for index in range(len(jobs)))
+
+
+def _start(
+    index: int, job: ChildJob, lines: queue.Queue[tuple[int, Message | None]]
+) -> subprocess.Popen[bytes]:
+    path = job.folder / f"job-{index}.json"
+    path.write_text(json.dumps(job.job), encoding="utf-8")
+    # -P keeps the user's folder, where a `bench` of theirs may lie, off the path; the
+    # package's own place has to be named then, since it need not be installed.
+    home = str(Path(bench.__file__).resolve().parent.parent)
+    inherited = os.environ.get("PYTHONPATH")
+    search = os.pathsep.join([home, inherited]) if inherited else home
+    with job.log.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", job.module, str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, "PYTHONPATH": search, **job.env},
+            start_new_session=True,
+        )
+    threading.Thread(target=_pump, args=(index, process, lines), daemon=True).start()
+    return process
+
+
+def _pump(
+    index: int,
+    process: subprocess.Popen[bytes],
+    lines: queue.Queue[tuple[int, Message | None]],
+) -> None:
+    assert process.stdout is not None
+    with process.stdout as stdout:
+        for line in stdout:
+            try:
+                message = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(message, dict):
+                lines.put((index, message))
+    lines.put((index, None))
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+
+class Reporter:
+    """The worker's end: keeps stdout for reports, and sends all other output to stderr.
+
+    Native libraries write to file descriptor 1 as they like; what they write there
+    must not get between the reports.
+    """
+
+    def __init__(self) -> None:
+        self._stream = os.fdopen(os.dup(1), "wb")
+        os.dup2(2, 1)
+
+    def send(self, **message: Any) -> None:
+        """Send one report: plain JSON values."""
+        self._stream.write((json.dumps(message) + "\n").encode("utf-8"))
+        self._stream.flush()

@@ -1,0 +1,160 @@
+"""The process that may import TensorFlow: `python -P -m bench.variants.worker JOB.json`.
+
+The job is a JSON object with `task`:
+
+- "convert": `source`, `variants`, `calibration` and `holdout` (or null), `seed`, `folder`;
+- "qat": `source`, `train`, `qat` (the settings), `seed`, `folder`;
+- "demo": `folder`, `seed`.
+
+Reports, one JSON object per line of stdout: `ready` (the input's shape and dtype),
+`progress`, `made` (variant, file, seconds, warnings, facts), `failed` (variant, kind,
+message), `user_error` and `missing` (a package); the last two end the process.
+Everything else it has to say goes to stderr, which is the log.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+from bench.variants.arrays import Samples, check_fits, choose, load_samples
+from bench.variants.child import Reporter
+from bench.variants.recipe import MAX_CALIBRATION_SAMPLES
+
+
+def main(argv: list[str]) -> int:
+    """Do one job; 0 whenever all there is to say was reported."""
+    reporter = Reporter()
+    job = json.loads(Path(argv[1]).read_text(encoding="utf-8"))
+    tasks = {"convert": _convert, "qat": _qat, "demo": _demo}
+    try:
+        tasks[job["task"]](job, reporter)
+    except UserError as error:
+        reporter.send(user_error=str(error))
+    except ModuleNotFoundError as error:
+        traceback.print_exc()
+        reporter.send(missing=str(error.name))
+    return 0
+
+
+def _convert(job: Mapping[str, Any], reporter: Reporter) -> None:
+    # Read before TensorFlow is imported: a bad file is answered at once.
+    calibration = _samples(job["calibration"], "calibration")
+    holdout = _samples(job["holdout"], "holdout")
+    _make_deterministic(job["seed"])
+    from bench.variants.tf_convert import CannotConvert, convert
+    from bench.variants.tf_source import load_source, save_fixed
+
+    source = load_source(Path(job["source"]))
+    x = None
+    if calibration is not None:
+        check_fits(calibration, source.shape, source.dtype)
+        x = calibration.x[choose(len(calibration.x), MAX_CALIBRATION_SAMPLES, job["seed"])]
+    if holdout is not None:
+        check_fits(holdout, source.shape, source.dtype)
+    reporter.send(ready=True, kind=source.kind, shape=source.shape, dtype=source.dtype)
+    folder = Path(job["folder"])
+    saved = folder / "saved_model"
+    save_fixed(source, saved)
+    for variant in job["variants"]:
+        started = time.monotonic()
+        try:
+            data, said = convert(saved, variant, x if variant == "int8" else None)
+        except CannotConvert as error:
+            traceback.print_exc()
+            reporter.send(failed=variant, kind="convert", message=str(error))
+            continue
+        _made(reporter, folder, variant, data, said, started, {"source_kind": source.kind})
+
+
+def _qat(job: Mapping[str, Any], reporter: Reporter) -> None:
+    samples = _samples(job["train"], "train")
+    assert samples is not None
+    assert samples.y is not None
+    started = time.monotonic()
+    _make_deterministic(job["seed"])
+    from bench.variants.tf_convert import CannotConvert, convert
+    from bench.variants.tf_qat import CannotTrain, train
+    from bench.variants.tf_source import load_source, save_fixed
+
+    source = load_source(Path(job["source"]))
+    if source.kind == "saved_model":
+        reporter.send(
+            failed="int8-qat",
+            kind="prerequisite",
+            message="quantization-aware training needs layers, and in a SavedModel the layers "
+            "are gone; give the .keras file as `source`",
+        )
+        return
+    check_fits(samples, source.shape, source.dtype, int(source.model.outputs[0].shape[-1]))
+    settings = job["qat"]
+    epochs = settings["epochs"]
+    try:
+        trained = train(
+            source,
+            samples.x,
+            samples.y,
+            **settings,
+            on_epoch=lambda done: reporter.send(progress=f"int8-qat, epoch {done} of {epochs}"),
+        )
+        saved = Path(job["folder"]) / "saved_model"
+        save_fixed(trained.source, saved)
+        data, said = convert(saved, "int8-qat", None)
+    except (CannotTrain, CannotConvert) as error:
+        traceback.print_exc()
+        reporter.send(failed="int8-qat", kind="convert", message=str(error))
+        return
+    facts = {"source_kind": source.kind, **trained.facts}
+    _made(reporter, Path(job["folder"]), "int8-qat", data, said, started, facts)
+
+
+def _demo(job: Mapping[str, Any], reporter: Reporter) -> None:
+    _make_deterministic(job["seed"])
+    from bench.variants.tf_demo import train_demo
+
+    folder = Path(job["folder"])
+    facts = train_demo(folder, job["seed"], on_epoch=lambda done: reporter.send(progress=done))
+    reporter.send(made="demo", facts=facts)
+
+
+def _samples(path: str | None, role: str) -> Samples | None:
+    return None if path is None else load_samples(Path(path), role)
+
+
+def _make_deterministic(seed: int) -> None:
+    """Same seed, same bytes; where a kernel has no deterministic form it raises."""
+    import tensorflow as tf
+
+    # Keras takes 32 bits; the rule that shortens the seed must never change.
+    tf.keras.utils.set_random_seed(seed % 2**32)
+    tf.config.experimental.enable_op_determinism()
+
+
+def _made(
+    reporter: Reporter,
+    folder: Path,
+    variant: str,
+    data: bytes,
+    said: tuple[str, ...],
+    started: float,
+    facts: Mapping[str, Any],
+) -> None:
+    path = folder / f"{variant}.tflite"
+    path.write_bytes(data)
+    reporter.send(
+        made=variant,
+        file=path.name,
+        seconds=round(time.monotonic() - started, 3),
+        warnings=list(said),
+        facts=dict(facts),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
