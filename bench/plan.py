@@ -18,9 +18,10 @@ ACCURACY_GATES = {"accuracy_ratio_min", "accuracy_drop_max_points"}
 
 # What one step takes on two cores of a small x86-64 machine, in seconds: only for
 # the estimate before anything of this run has been timed.
-LAUNCH_OVERHEAD_S = 0.6
-MAKE_VARIANT_S = {"fp32": 6.0, "fp16": 4.0, "dynamic": 4.0, "int8": 6.0, "int8-qat": 30.0}
-EVALUATE_S = 4.0
+LAUNCH_OVERHEAD_S = 0.4
+LOAD_TENSORFLOW_S = 8.0
+MAKE_VARIANT_S = {"fp32": 1.0, "fp16": 1.0, "dynamic": 1.0, "int8": 2.0, "int8-qat": 20.0}
+EVALUATE_S = 1.5
 
 T = TypeVar("T")
 
@@ -177,19 +178,17 @@ class Estimate:
 def estimate(plan: Plan) -> Estimate:
     """How long a plan will take on a small machine, told before it starts."""
     launches = len(expand(plan)) * plan.config.measure.rounds
-    made = [
-        MAKE_VARIANT_S[variant]
-        for model in plan.config.model
-        for variant in plan.variants[model.name]
-        if variant not in model.files
-    ]
+    make_s = 0.0
+    for model in plan.config.model:
+        made = [v for v in plan.variants[model.name] if v not in model.files]
+        make_s += sum(MAKE_VARIANT_S[v] for v in made) + (LOAD_TENSORFLOW_S if made else 0.0)
     evaluated = sum(
         len(plan.variants[model.name]) * len(plan.config.measure.delegates)
         for model in plan.config.model
         if model.holdout is not None
     )
     return Estimate(
-        make_s=sum(made),
+        make_s=make_s,
         evaluate_s=EVALUATE_S * evaluated / 2,
         measure_s=launches * launch_estimate_s(plan.limits),
         launches=launches,

@@ -170,7 +170,7 @@ class Session:
 
 def _of_this_model(measurement: Measurement, files: CaseFiles) -> bool:
     """Whether the runner hashed the very file it was given; True where it hashes none."""
-    return measurement.runtime.get("model_sha256", files.model_sha256) == files.model_sha256
+    return bool(measurement.runtime.get("model_sha256", files.model_sha256) == files.model_sha256)
 
 
 @dataclass(frozen=True, slots=True)

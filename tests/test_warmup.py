@@ -34,33 +34,49 @@ def noise(n: int, sd: float = 0.01, seed: int = 0) -> np.ndarray[Any, Any]:
 # --- judge_warmup --------------------------------------------------------------------------
 
 
+SEEDS = range(100)
+
+
 @pytest.mark.parametrize("n", [20, 60, 119, 120, 500, 5000])
-@pytest.mark.parametrize("seed", range(5))
-def test_a_flat_trace_is_steady(n: int, seed: int) -> None:
-    cut, steady = judge_warmup(noise(n, seed=seed))
-    assert steady
-    assert cut <= n / 2
+def test_a_flat_trace_is_steady(n: int) -> None:
+    verdicts = [judge_warmup(noise(n, seed=seed)) for seed in SEEDS]
+    assert sum(steady for _, steady in verdicts) >= 90
+    assert all(cut <= n / 2 for cut, steady in verdicts if steady)
 
 
-@pytest.mark.parametrize("n", [20, 100, 1000])
+@pytest.mark.parametrize("n", [20, 50])
 def test_a_slow_first_inference_is_cut_and_the_rest_is_steady(n: int) -> None:
     trace = noise(n)
     trace[0] *= 3
-    if n == 1000:  # blocks of 16: one slow invoke does not move the median of its block
-        assert judge_warmup(trace)[1]
-    else:
-        cut, steady = judge_warmup(trace)
-        assert steady
-        assert 1 <= cut <= n / 2
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_a_short_ramp_is_cut_whole(seed: int) -> None:
-    n = 1000
-    trace = noise(n, seed=seed) * (1 + 0.5 * np.maximum(0, 1 - np.arange(n) / 200))
     cut, steady = judge_warmup(trace)
     assert steady
-    assert 150 <= cut <= 500
+    assert 1 <= cut <= n / 2
+
+
+@pytest.mark.parametrize("n", [100, 1000])
+def test_one_slow_invoke_does_not_move_the_median_of_its_block(n: int) -> None:
+    trace = noise(n)
+    trace[0] *= 3
+    assert judge_warmup(trace)[1]
+
+
+def test_a_short_ramp_is_cut_whole() -> None:
+    n = 1000
+    ramp = 1 + 0.5 * np.maximum(0, 1 - np.arange(n) / 200)
+    verdicts = [judge_warmup(noise(n, seed=seed) * ramp) for seed in SEEDS]
+    assert sum(steady for _, steady in verdicts) >= 85
+    assert all(150 <= cut <= 500 for cut, steady in verdicts if steady)
+
+
+def test_a_burst_of_other_load_is_not_taken_for_a_change_of_level() -> None:
+    """What a shared machine does: a few slow stretches of 10 ms in a second."""
+    accepted = 0
+    for seed in SEEDS:
+        trace = noise(1000, seed=seed)
+        for start in np.random.default_rng(seed).integers(0, 990, 3):
+            trace[start : start + 10] *= 1.3
+        accepted += judge_warmup(trace)[1]
+    assert accepted >= 85
 
 
 def test_a_ramp_over_the_whole_trace_is_not_steady() -> None:

@@ -32,6 +32,8 @@ EXIT_FAILURE = 3
 SLOW_INVOKE_NS = 100_000_000
 SLOW_WARMUP_INVOKES = 3
 DRIFT_TOLERANCE = 0.02
+BLOCKS = 30
+LEAST_LEFT = 10
 TIMER_SHARE = 0.03
 # Warm-up may make a million invokes; what is worth keeping of it lies at its start.
 WARMUP_KEPT = 10_000
@@ -85,15 +87,17 @@ def halves_agree(times: Sequence[int] | Array) -> bool:
 
 
 def mser_cut(times: Sequence[int] | Array) -> int:
-    """How many leading times to cut: MSER on the medians of some 60 blocks of logs.
+    """How many leading times to cut: MSER on the medians of some 30 blocks of logs.
 
-    The cut minimises the squared standard error of what remains (White 1997).
+    The cut minimises the squared standard error of what remains (White 1997). Shorter
+    blocks take a burst of other load for a change of level, and a handful of blocks at
+    the end agree by chance: at least a third of them must remain.
     """
     logs = np.log(np.maximum(np.asarray(times, dtype=np.float64), 1e-9))
-    size = max(1, len(logs) // 60)
+    size = max(1, len(logs) // BLOCKS)
     count = len(logs) // size
     blocks = np.median(logs[: count * size].reshape(count, size), axis=1)
-    errors = [float(blocks[d:].var()) / (count - d) for d in range(max(count - 5, 1))]
+    errors = [float(blocks[d:].var()) / (count - d) for d in range(max(count - LEAST_LEFT, 1))]
     return int(np.argmin(errors)) * size
 
 
