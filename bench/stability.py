@@ -10,6 +10,7 @@ from enum import StrEnum
 import numpy as np
 
 from bench.digest import SampleDigest, digest
+from bench.format import duration
 from bench.power import percent
 from bench.records import LaunchRecord, Measurement, Outcome
 from bench.stats import (
@@ -191,7 +192,9 @@ def _of_clock(measured: Sequence[Measurement]) -> list[_Finding]:
         and d.count >= 100
     ]
     if coarse:
-        text = f"coarse clock: it steps by {max(coarse):.3g} us, above {percent(MAX_STEP)} of p50"
+        text = (
+            f"coarse clock: it steps by {duration(max(coarse))}, above {percent(MAX_STEP)} of p50"
+        )
         found.append((StabilityWord.NOISY, text))
     batches = {m.invokes_per_sample for m in measured}
     if len(batches) > 1:
@@ -236,10 +239,11 @@ def _inside_launches(digests: Sequence[SampleDigest], launches: int) -> list[_Fi
     ]
     if drifts:
         word = StabilityWord.NOT_STEADY if 2 * len(drifts) > launches else StabilityWord.STABLE
-        typical = float(np.expm1(np.median(drifts)))
+        worst = float(np.expm1(max(drifts, key=abs)))
+        most = "" if len(drifts) == 1 else "up to "
         text = (
             f"drift inside {len(drifts)} of {_count(launches)}: second half "
-            f"{percent(abs(typical))} {'slower' if typical > 0 else 'faster'}"
+            f"{most}{percent(abs(worst))} {'slower' if worst > 0 else 'faster'}"
         )
         found.append((word, text))
     return found
@@ -255,7 +259,7 @@ def _bimodal(digests: Sequence[SampleDigest]) -> tuple[tuple[Mode, ...], list[_F
     p50s_us = np.median(np.array([d.mode_p50s_us for d in both]), axis=0)
     lower_share = float(np.median([d.mode_shares[0] for d in both]))
     modes = (Mode(float(p50s_us[0]), lower_share), Mode(float(p50s_us[1]), 1 - lower_share))
-    shown = " and ".join(f"{m.p50_us:.4g} us ({percent(m.share)})" for m in modes)
+    shown = " and ".join(f"{duration(m.p50_us)} ({percent(m.share)})" for m in modes)
     return modes, [(StabilityWord.NOISY, f"two modes: {shown}")]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.config import DeviceGates, GatesConfig
+from bench.format import duration, duration_interval, memory, points, size
 from bench.stability import StabilityWord
 from bench.stats import Interval
 from reports.measured import why_not_as_requested
 from reports.model import Comparison, GateResult, GateStatus, Row
-from reports.render.format import duration, duration_interval, memory, points, size
 
 REFERENCE = "fp32"
 

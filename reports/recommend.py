@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.accuracy import mcnemar_exact
+from bench.format import duration_with_interval, points, ratio, threads
 from bench.power import SIGNIFICANCE, percent
 from bench.stability import StabilityWord
 from bench.stats import RatioVerdict, geometric_mean, paired_ratio
 from reports.measured import why_not_as_requested
 from reports.model import GateStatus, Recommendation, Row
-from reports.render.format import duration, points, ratio, threads
 
 REFERENCE = "fp32"
 USUAL_CONFIDENCE = 0.95
@@ -214,14 +214,16 @@ def _why_of_equals(
     evidence: Evidence,
 ) -> str:
     others = [variant for variant in equal if variant != winner]
-    slower = [variant for variant in equal if variant != fastest]
-    text = f"Not significantly slower than {fastest}, the fastest: {', '.join(slower)}"
+    text = (
+        f"Equally fast (not significantly slower than {fastest}, the fastest): "
+        f"{', '.join(equal)}. Of these {winner} is"
+    )
     if _accuracy(chosen[winner]) == -1.0:
-        return f"{text}; {winner} is the smallest of them."
+        return f"{text} the smallest."
     rival = max(others, key=lambda v: _accuracy(chosen[v]))
     gap = 100 * (_accuracy(chosen[winner]) - _accuracy(chosen[rival]))
     if gap == 0:
-        return f"{text}; as accurate as {rival} and no larger."
+        return f"{text} the smallest at the same accuracy as {rival}."
     answers = [
         evidence.correct.get((model, variant, _least_accurate(chosen[variant]).case.delegate.name))
         for variant in (winner, rival)
@@ -230,7 +232,7 @@ def _why_of_equals(
     if answers[0] is not None and answers[1] is not None and answers[0].shape == answers[1].shape:
         p = mcnemar_exact(answers[0], answers[1])
     sure = "not tested" if p is None else f"{_significance(p)}, p = {p:.2g}"
-    return f"{text}; {winner} is {points(gap)} points more accurate than {rival} ({sure})."
+    return f"{text} the most accurate, {points(gap)} points against {rival} ({sure})."
 
 
 def _praise(best: _Chosen, reference_size: int | None) -> str:
@@ -241,7 +243,8 @@ def _praise(best: _Chosen, reference_size: int | None) -> str:
         fast = "" if row.speedup is None else f", {ratio(row.speedup.ratio)} {REFERENCE}"
         delegate = "no delegate" if row.case.delegate.name == "none" else row.case.delegate.name
         setting = f"{delegate} and {threads(row.case.threads)}{place}"
-        parts.append(f"with {setting}: p50 {duration(row.p50_us)}{fast}")
+        p50 = duration_with_interval(row.p50_us, row.p50_interval_us)
+        parts.append(f"with {setting}: p50 {p50}{fast}")
     row = _least_accurate(best)
     small = ""
     if row.size_bytes is not None and reference_size and row.case.variant != REFERENCE:

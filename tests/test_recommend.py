@@ -49,10 +49,11 @@ def test_of_the_equally_fast_the_most_accurate() -> None:
     assert found.equally_fast == ("int8", "int8-qat")
     assert found.configuration == {"local": ("xnnpack", 1)}
     assert found.reason == (
-        "int8-qat with xnnpack and 1 thread: p50 502 µs, 1.99× fp32; accuracy 97.3 %"
-        " (+0.14 points against fp32, not significant); 32 % of the size."
-        " Not significantly slower than int8, the fastest: int8-qat; int8-qat is +0.71 points"
-        " more accurate than int8 (not significant, p = 0.062)."
+        "int8-qat with xnnpack and 1 thread: p50 502 [500, 504] µs, 1.99× fp32; accuracy"
+        " 97.3 % (+0.14 points against fp32, not significant); 32 % of the size."
+        " Equally fast (not significantly slower than int8, the fastest): int8, int8-qat."
+        " Of these int8-qat is the most accurate, +0.71 points against int8"
+        " (not significant, p = 0.062)."
     )
     assert "most accurate, then the smallest" in found.rule
 

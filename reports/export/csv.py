@@ -7,9 +7,9 @@ import io
 import math
 from typing import TypeAlias
 
+from bench import format as fmt
 from bench.stats import Interval
 from reports.model import Comparison, Row
-from reports.render import format as fmt
 
 Value: TypeAlias = str | int | float | bool | None
 

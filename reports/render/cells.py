@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bench import format as fmt
 from bench.records import Coverage
 from bench.stability import StabilityWord
 from bench.stats import Change
 from reports.model import GateStatus, Row
-from reports.render import format as fmt
 from reports.render.notes import NoteBook
 
 # Stands beside a delegate's name wherever the number was not made by it.
@@ -232,7 +232,8 @@ def _delegation(row: Row, book: NoteBook) -> Cell:
         return Cell(found.verdict, nodes, book.add(row, text), share, Tone.BAD)
     if found.verdict is Coverage.PARTIAL:
         ops = ", ".join(f"{count} {op}" for op, count in found.fallback_ops.items())
-        partitions = f" in {found.partitions} partitions" if found.partitions else ""
+        parts = "1 partition" if found.partitions == 1 else f"{found.partitions} partitions"
+        partitions = f" in {parts}" if found.partitions else ""
         stayed = f"; stayed outside: {ops}" if ops else ""
         notes = book.add(row, f"partly on {found.requested}{partitions}{stayed}")
         return Cell(found.verdict, nodes, notes, share, Tone.WARN)

@@ -12,8 +12,8 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from bench import format as fmt
 from reports.model import Comparison, VariantSummary
-from reports.render import format as fmt
 from reports.render.cells import delegate_text, group_title
 from reports.render.charts import charts
 from reports.render.plots import LAUNCH_PERCENTILES

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from bench import format as fmt
 from reports.model import Comparison, VariantSummary
-from reports.render import format as fmt
 from reports.render.cells import Cell
 from reports.render.view import (
     RecommendationView,
@@ -81,11 +81,7 @@ def _item(text: str) -> str:
 
 def _advice(advice: RecommendationView) -> Iterator[str]:
     yield f"**{escape(advice.headline)}**"
-    lines = [*advice.facts, advice.reason]
-    if len(advice.equally_fast) > 1:
-        lines.append(f"Not significantly slower than the fastest: {', '.join(advice.equally_fast)}")
-    lines.append(f"Rule: {advice.rule}")
-    yield "\n".join(map(_item, lines))
+    yield "\n".join(map(_item, (advice.reason, f"Rule: {advice.rule}")))
 
 
 def _table(table: TableView) -> Iterator[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench import format as fmt
 from reports.model import Row
-from reports.render import format as fmt
 
 _NAMED_CASES = 3
 

@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from bench import format as fmt
 from bench.stats import Interval
 from reports.model import Row, VariantSummary
-from reports.render import format as fmt
 from reports.render.cells import caveat, delegate_text
 
 # Stands for the page's text colour until the chart is written, and is none of the others.

@@ -13,8 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from bench import format as fmt
 from reports.model import Comparison
-from reports.render import format as fmt
 from reports.render.cells import Cell, RowView, Tone
 from reports.render.view import RecommendationView, ReportView, TableView, view
 
@@ -243,9 +243,5 @@ def _notes(report: ReportView, pen: _Pen) -> Table:
 
 def _advice(advice: RecommendationView, pen: _Pen) -> Iterator[ConsoleRenderable]:
     yield pen.text(advice.headline, "bold green" if advice.found else "bold yellow")
-    lines = [*advice.facts, advice.reason]
-    if len(advice.equally_fast) > 1:
-        lines.append(f"Not significantly slower than the fastest: {', '.join(advice.equally_fast)}")
-    for line in lines:
-        yield Padding(pen.text(line), (0, 0, 0, 2), expand=False)
+    yield Padding(pen.text(advice.reason), (0, 0, 0, 2), expand=False)
     yield Padding(pen.text(f"Rule: {advice.rule}", "dim"), (0, 0, 0, 2), expand=False)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench import format as fmt
 from reports.model import Comparison, Recommendation, Row
-from reports.render import format as fmt
 from reports.render.cells import RowView, group_title, row_view
 from reports.render.notes import NoteBook, NoteView
 
@@ -25,12 +25,10 @@ class TableView:
 
 @dataclass(frozen=True, slots=True)
 class RecommendationView:
-    """A recommendation in sentences; `facts` are one line per device."""
+    """A recommendation in sentences."""
 
     headline: str
     found: bool
-    facts: tuple[str, ...]
-    equally_fast: tuple[str, ...]
     reason: str
     rule: str
 
@@ -140,46 +138,9 @@ def _recommendation(found: Recommendation, comparison: Comparison) -> Recommenda
         headline = f"{model}: no variant can be recommended"
     else:
         headline = f"{model}: use {fmt.visible(found.variant)}"
-    facts = tuple(
-        _configuration(found, device, delegate, threads, comparison)
-        for device, (delegate, threads) in found.configuration.items()
-    )
     return RecommendationView(
         headline=f"SIMULATED: {headline}" if comparison.simulated else headline,
         found=found.variant is not None,
-        facts=facts,
-        equally_fast=tuple(fmt.visible(variant) for variant in found.equally_fast),
         reason=fmt.visible(found.reason),
         rule=fmt.visible(found.rule),
     )
-
-
-def _configuration(
-    found: Recommendation, device: str, delegate: str, threads: int, comparison: Comparison
-) -> str:
-    """ "local: xnnpack, 2 threads: p50 412 µs, 2.13× fp32's speed, 97.22 % right, 40.5 kB"."""
-    text = f"on {device} with {delegate}, {fmt.threads(threads)}"
-    wanted = (found.model, found.variant, device, delegate, threads)
-    rows = [
-        row
-        for row in comparison.rows
-        if wanted
-        == (
-            row.case.model,
-            row.case.variant,
-            row.case.device,
-            row.case.delegate.name,
-            row.case.threads,
-        )
-    ]
-    # With several (runners, delegate options) the line would have to pick one.
-    if len(rows) == 1:
-        row = rows[0]
-        parts = [f"p50 {fmt.duration_with_interval(row.p50_us, row.p50_interval_us)}"]
-        if row.speedup is not None:
-            parts.append(f"{fmt.ratio(row.speedup.ratio)} the speed of fp32")
-        if row.accuracy is not None:
-            parts.append(f"{fmt.percent(row.accuracy.value)} right")
-        parts.append(fmt.size(row.size_bytes))
-        text = f"{text}: {', '.join(parts)}"
-    return fmt.visible(text)
