@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TaskID,
-    TextColumn,
-)
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
 from rich.text import Text
 
 from bench.events import Emit, Event, StageAdvanced, StageFinished, StageStarted
 
+Clock = Callable[[], float]
+
 PLAIN_INTERVAL_S = 10.0
+BAR_WIDTH = 28
+MIN_BAR_WIDTH = 8
+# As wide as "59 min 59 s left": what stands beside it must not move with the seconds.
+TIME_WIDTH = 16
 
 
 def duration(seconds: float) -> str:
@@ -35,97 +37,158 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[Emit]:
+def progress(console: Console, *, clock: Clock = time.monotonic) -> Iterator[Emit]:
     """An Emit that renders on this console while the block lasts."""
-    if console.is_terminal:
-        bars = _Bars(console)
-        with bars.progress:
+    # FORCE_COLOR makes rich call a pipe a terminal; moving bars still have no place there.
+    if console.is_interactive and console.file.isatty():
+        bars = _Bars(console, clock)
+        with Live(bars, console=console, refresh_per_second=10):
             yield bars.emit
     else:
-        yield _Lines(console).emit
+        yield _Lines(console, clock).emit
 
 
-class _TimeLeft(ProgressColumn):
-    """What the sender says is left, counted down; else by proportion of steps."""
+@dataclass(slots=True)
+class _Stage:
+    """A stage under way."""
 
-    def render(self, task: Task) -> Text:
-        if task.finished:
-            return Text(duration(task.finished_time or 0.0), style="dim")
-        until = task.fields.get("until")
-        left = max(0.0, until - time.monotonic()) if until is not None else task.time_remaining
-        return Text("" if left is None else f"{duration(left)} left", style="cyan")
+    title: str
+    total: int
+    began: float
+    until: float | None
+    done: int = 0
+    label: str = ""
+
+    def count(self) -> str:
+        """ "7/36"; steps beyond what was foreseen stand apart, "36+4", never as "40/36"."""
+        if self.done > self.total:
+            return f"{self.total}+{self.done - self.total}"
+        return f"{self.done:>{len(str(self.total))}}/{self.total}"
+
+    def left(self, now: float) -> str:
+        """What the sender says is left, counted down; else by proportion of steps."""
+        if self.done > self.total:
+            return ""  # nobody knows how many more there will be
+        if self.until is not None:
+            left_s = self.until - now
+        elif self.done:
+            left_s = (now - self.began) * (self.total - self.done) / self.done
+        else:
+            return ""
+        return f"{duration(left_s)} left" if left_s >= 0.5 else "a little longer"
 
 
 class _Bars:
-    def __init__(self, console: Console) -> None:
-        self.progress = Progress(
-            SpinnerColumn(finished_text="✓" if _speaks_unicode(console) else "+"),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=28),
-            MofNCompleteColumn(),
-            _TimeLeft(),
-            TextColumn("{task.fields[label]}", style="dim", markup=False),
-            console=console,
-        )
-        self._tasks: dict[str, TaskID] = {}
+    """A bar for every stage under way, lines above them for what is over.
+
+    Every part has a width of its own, so that nothing wraps or moves sideways while the
+    numbers change; what is being done stands below its bar, where there is room for it.
+    """
+
+    def __init__(self, console: Console, clock: Clock) -> None:
+        self._console = console
+        self._clock = clock
+        self._stages: dict[str, _Stage] = {}
+        self._spinner = Spinner("dots" if _speaks_unicode(console) else "line")
 
     def emit(self, event: Event) -> None:
+        now = self._clock()
         if isinstance(event, StageStarted):
-            until = None if event.expected_s is None else time.monotonic() + event.expected_s
-            self._tasks[event.stage] = self.progress.add_task(
-                _visible(event.title), total=event.total, label="", until=until
-            )
+            until = None if event.expected_s is None else now + event.expected_s
+            self._stages[event.stage] = _Stage(self._text(event.title), event.total, now, until)
         elif isinstance(event, StageAdvanced):
-            task = self._tasks[event.stage]
-            self.progress.update(task, completed=event.done, label=_visible(event.label))
+            stage = self._stages[event.stage]
+            stage.done, stage.label = event.done, self._text(event.label)
             if event.left_s is not None:
-                self.progress.update(task, until=time.monotonic() + event.left_s)
+                stage.until = now + event.left_s
         elif isinstance(event, StageFinished):
-            task = self._tasks.pop(event.stage)
-            total = self.progress.tasks[task].total
-            self.progress.update(task, completed=total, label=_visible(event.summary))
+            stage = self._stages.pop(event.stage)
+            mark = "✓" if _speaks_unicode(self._console) else "+"
+            summary = self._text(f": {event.summary}" if event.summary else "")
+            took = (f" ({duration(now - stage.began)})", "dim")
+            self._console.print(Text.assemble((mark, "green"), f" {stage.title}", took, summary))
         else:
             style = "yellow" if event.level == "warning" else ""
-            self.progress.console.print(Text(_visible(event.message), style=style))
+            self._console.print(Text(self._text(event.message), style=style))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        # A copy, because rich draws from a thread of its own.
+        for stage in tuple(self._stages.values()):
+            yield self._bar(stage, options.max_width)
+            if stage.label:
+                yield Text(f"  {stage.label}", style="dim", no_wrap=True, overflow="ellipsis")
+
+    def _bar(self, stage: _Stage, width: int) -> RenderableType:
+        count = stage.count()
+        room = width - len("* ") - len(count) - 1 - TIME_WIDTH - 1
+        # The bar gets what the title leaves.
+        title_width = cell_len(stage.title)
+        bar_width = min(BAR_WIDTH, room - title_width - 1)
+        cells: list[tuple[RenderableType, int]] = [(self._spinner, 1)]
+        if bar_width >= MIN_BAR_WIDTH:
+            cells.append((Text(stage.title), title_width))
+            cells.append((_progress_bar(stage, bar_width), bar_width))
+        else:
+            cells.append((Text(stage.title), max(1, room)))
+        cells.append((Text(count, style="green"), len(count)))
+        cells.append((Text(stage.left(self._clock()), style="cyan"), TIME_WIDTH))
+        table = Table.grid(padding=(0, 1, 0, 0), pad_edge=False)
+        for _, cell_width in cells:
+            table.add_column(width=cell_width, no_wrap=True, overflow="ellipsis")
+        table.add_row(*(cell for cell, _ in cells))
+        return table
+
+    def _text(self, text: str) -> str:
+        return _visible(text, self._console)
+
+
+def _progress_bar(stage: _Stage, width: int) -> ProgressBar:
+    return ProgressBar(total=stage.total, completed=min(stage.done, stage.total), width=width)
 
 
 class _Lines:
     """One line at the start, at the end, and every few seconds between."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Clock) -> None:
         self._console = console
-        self._stages: dict[str, StageStarted] = {}
-        self._began: dict[str, float] = {}
+        self._clock = clock
+        self._stages: dict[str, _Stage] = {}
         self._last = 0.0
 
     def emit(self, event: Event) -> None:
+        now = self._clock()
         if isinstance(event, StageStarted):
-            self._stages[event.stage] = event
-            self._began[event.stage] = self._last = time.monotonic()
+            self._stages[event.stage] = _Stage(event.title, event.total, now, None)
+            self._last = now
             about = "" if event.expected_s is None else f", about {duration(event.expected_s)}"
-            self._say(f"{event.title}: {event.total} steps{about}")
+            steps = "1 step" if event.total == 1 else f"{event.total} steps"
+            self._say(f"{event.title}: {steps}{about}")
         elif isinstance(event, StageAdvanced):
-            if time.monotonic() - self._last < PLAIN_INTERVAL_S:
+            if now - self._last < PLAIN_INTERVAL_S:
                 return
-            self._last = time.monotonic()
+            self._last = now
             stage = self._stages[event.stage]
-            left = "" if event.left_s is None else f", {duration(event.left_s)} left"
-            self._say(f"{stage.title}: {event.done} of {stage.total}{left} ({event.label})")
+            stage.done = event.done
+            stage.until = None if event.left_s is None else now + event.left_s
+            left = stage.left(now) if event.left_s is not None else ""
+            count = stage.count().strip().replace("/", " of ").replace("+", " + ")
+            self._say(f"{stage.title}: {count}{left and ', ' + left} ({event.label})")
         elif isinstance(event, StageFinished):
             stage = self._stages.pop(event.stage)
-            took = duration(time.monotonic() - self._began.pop(event.stage))
             summary = f": {event.summary}" if event.summary else ""
-            self._say(f"{stage.title}: done in {took}{summary}")
+            self._say(f"{stage.title}: done in {duration(now - stage.began)}{summary}")
         else:
             prefix = "warning: " if event.level == "warning" else ""
             self._say(prefix + event.message)
 
     def _say(self, line: str) -> None:
-        self._console.print(Text(_visible(line)), soft_wrap=True)
+        self._console.print(Text(_visible(line, self._console)), soft_wrap=True)
 
 
-def _visible(text: str) -> str:
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+def _visible(text: str, console: Console) -> str:
+    """Nothing that could move a cursor, and nothing that this console cannot encode."""
+    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return shown.encode(console.encoding, "replace").decode(console.encoding)
 
 
 def _speaks_unicode(console: Console) -> bool:
