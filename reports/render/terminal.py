@@ -72,24 +72,28 @@ _LAYOUTS: tuple[tuple[_Column, ...], ...] = (
         _Column("launches", lambda r: (r.launches,)),
     ),
     (
-        _Column("variant", lambda r: (r.variant, Cell("", (r.size.text,))), "left", is_name=True),
-        _Column("delegate", lambda r: (r.delegate, _threads_of(r)), "left", is_name=True),
-        _Column("accuracy", lambda r: (_only_text(r.accuracy), _change_of(r))),
+        _Column(
+            "variant\nsize", lambda r: (r.variant, Cell("", (r.size.text,))), "left", is_name=True
+        ),
+        _Column("delegate\nthreads", lambda r: (r.delegate, _threads_of(r)), "left", is_name=True),
+        _Column("accuracy\npoints", lambda r: (_only_text(r.accuracy), _change_of(r))),
         _Column("p50 [95 %]", lambda r: (r.p50,)),
         _Column("p90 [95 %]", lambda r: (r.p90,)),
         _Column("vs fp32", lambda r: (r.speedup,)),
         _Column("delegated", lambda r: (r.delegation,), "left"),
         _Column("gates", lambda r: (r.gates,), "left"),
-        _Column("stability", lambda r: (r.stability, _launches_of(r)), "left"),
+        _Column("stability\nlaunches", lambda r: (r.stability, _launches_of(r)), "left"),
     ),
     (
         _Column("case", lambda r: (r.variant, r.delegate, _threads_of(r)), "left", is_name=True),
-        _Column("size", lambda r: (r.size, _only_text(r.accuracy), _change_of(r))),
+        _Column(
+            "size\naccuracy\npoints", lambda r: (r.size, _only_text(r.accuracy), _change_of(r))
+        ),
         _Column("p50 [95 %]", lambda r: (r.p50,)),
         _Column("p90 [95 %]", lambda r: (r.p90,)),
         _Column("vs fp32", lambda r: (r.speedup,)),
         _Column(
-            "verdict",
+            "stability\ndelegated\ngates\nlaunches",
             lambda r: (r.stability, _on_one_line(r.delegation), r.gates, _launches_of(r)),
             "left",
         ),
@@ -236,7 +240,7 @@ def _notes(report: ReportView, pen: _Pen) -> Table:
     grid.add_column(overflow="fold")
     for note in report.notes:
         mark = f"({note.number})" if pen.ascii_only else str(note.number).translate(_SUPERSCRIPT)
-        where = pen.text(f"  {note.where}", "dim")
+        where = pen.text(f" ({note.where})", "dim")
         grid.add_row(Text(mark), pen.text(note.text).append_text(where))
     return grid
 
