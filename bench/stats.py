@@ -62,7 +62,7 @@ class RatioVerdict:
         rounds: number of common rounds.
         change: verdict at `delta`.
         significant: after correction for the size of the matrix; None if not tested.
-        p_value: corrected (Benjamini-Hochberg) where the matrix has 10 or more cells.
+        p_value: corrected (Benjamini-Hochberg) where the pair is a cell of a matrix.
         missing: what would settle an UNCLEAR one, one sentence, else "".
     """
 
@@ -264,7 +264,10 @@ def _judged(verdict: RatioVerdict, logs: Sequence[float], delta: float) -> Ratio
     border = math.log1p(delta)
     size = abs(math.log(verdict.ratio))
     interval = verdict.interval
-    if verdict.significant and size >= border:
+    # The t test of a matrix is on the mean, what is shown is the median and its interval: where
+    # a second mode or a burst pulls the mean alone, nothing is called changed.
+    shown = interval is not None and (interval.low > 1 or interval.high < 1)
+    if verdict.significant and shown and size >= border:
         return replace(verdict, change=Change.CHANGED, missing="")
     if (
         interval is not None

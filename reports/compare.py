@@ -56,11 +56,12 @@ def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
             adaptive=plan.measure.precision is not None,
         )
         rows.append(replace(row, gates=apply_gates(row, plan.gates, holdout=holdout)))
-    front = _pareto(rows)
+    batched = {item.case.case_id: item.batches != {1} for item in cases}
+    front = _pareto(rows, batched)
     final = tuple(replace(row, pareto=row.case_id in front) for row in rows)
     evidence = Evidence(
         p50_by_round={item.case.case_id: item.p50_by_round for item in cases},
-        batched={item.case.case_id: item.batches != {1} for item in cases},
+        batched=batched,
         correct={key: e.correct for key, e in evaluations.items() if e.correct is not None},
     )
     return Comparison(
@@ -185,9 +186,12 @@ def _accuracy(
     ), None
 
 
-def _pareto(rows: Sequence[Row]) -> frozenset[str]:
-    """case_ids on the front of accuracy (high), p50 (low), size (low) per model and device."""
-    points: dict[str, tuple[tuple[str, str], tuple[float, float, float]]] = {}
+def _pareto(rows: Sequence[Row], batched: Mapping[str, bool]) -> frozenset[str]:
+    """case_ids on the front of accuracy (high), p50 (low), size (low) per model and device.
+
+    Batched cases have a front of their own, as they are never compared with the others.
+    """
+    points: dict[str, tuple[tuple[str, str, bool], tuple[float, float, float]]] = {}
     for row in rows:
         if (
             row.accuracy is not None
@@ -196,10 +200,10 @@ def _pareto(rows: Sequence[Row]) -> frozenset[str]:
             and row.stability.word is not StabilityWord.INVALID
             and why_not_as_requested(row.delegation) is None
         ):
-            place = (row.case.model, row.case.device)
+            place = (row.case.model, row.case.device, batched[row.case_id])
             points[row.case_id] = (place, (-row.accuracy.value, row.p50_us, row.size_bytes))
 
-    def dominated(place: tuple[str, str], mine: tuple[float, float, float]) -> bool:
+    def dominated(place: tuple[str, str, bool], mine: tuple[float, float, float]) -> bool:
         return any(
             place == other_place
             and other != mine

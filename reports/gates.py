@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.config import DeviceGates, GatesConfig
-from bench.format import duration, duration_interval, memory, points, size
+from bench.format import confidence_remark, duration, duration_interval, memory, points, size
 from bench.stability import StabilityWord
 from bench.stats import Interval
 from reports.measured import why_not_as_requested
@@ -118,9 +118,10 @@ def _latency_gate(
     if doubt is not None or interval is None:
         reason = f"{quantile} {duration(value)}, but {doubt}"
         return GateResult(name, GateStatus.UNKNOWN, limit, value, reason)
+    remark = confidence_remark(interval)
     reason = (
-        f"{quantile} {duration(value)} {duration_interval(value, interval)},"
-        f" limit {duration(limit)}"
+        f"{quantile} {duration(value)} {duration_interval(value, interval)}"
+        f"{f' ({remark})' if remark else ''}, limit {duration(limit)}"
     )
     return GateResult(name, _at_least(-interval.high, -interval.low, -limit), limit, value, reason)
 

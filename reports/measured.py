@@ -66,15 +66,23 @@ class MeasuredCase:
 
     @property
     def delegation(self) -> Delegation | None:
-        """What the delegate took; UNKNOWN where the used launches disagree."""
+        """What the case's delegate took; UNKNOWN where the used launches disagree."""
         seen = [m.delegation for m in self.measurements]
-        verdicts = Counter(d.verdict.value for d in seen)
+        wanted = self.case.delegate.name
         if not seen:
             return None
-        if len(verdicts) == 1:
+        others = sorted({d.requested for d in seen} - {wanted})
+        if others:
+            text = f"launches were asked for {', '.join(others)}, not for {wanted}"
+            return Delegation(wanted, Coverage.UNKNOWN, evidence=(text,))
+        takes = {(d.verdict, d.delegated_nodes, d.total_nodes) for d in seen}
+        if len(takes) == 1:
             return seen[0]
-        text = ", ".join(f"{word} in {count}" for word, count in verdicts.most_common())
-        return Delegation(seen[0].requested, Coverage.UNKNOWN, evidence=(f"launches: {text}",))
+        words = Counter(d.verdict.value for d in seen)
+        if len(words) == 1:
+            words = Counter(f"{d.delegated_nodes} of {d.total_nodes} nodes" for d in seen)
+        text = ", ".join(f"{word} in {count}" for word, count in words.most_common())
+        return Delegation(wanted, Coverage.UNKNOWN, evidence=(f"launches: {text}",))
 
 
 def why_not_as_requested(delegation: Delegation | None) -> str | None:

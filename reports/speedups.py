@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.matrix import MATRIX_CELLS, MATRIX_MIN_ROUNDS, benjamini_hochberg, moderated_paired_t
+from bench.matrix import MATRIX_CELLS, benjamini_hochberg, moderated_paired_t
+from bench.power import MIN_ROUNDS_FOR_TEST
 from bench.stability import StabilityWord
 from bench.stats import RatioVerdict, log_ratios, paired_ratio, with_corrected_p
 from reports.measured import MeasuredCase, why_not_as_requested
@@ -24,7 +25,7 @@ class Speedup:
 def speedups(cases: Sequence[MeasuredCase], *, delta: float) -> Mapping[str, Speedup]:
     """case_id -> speed-up against fp32 at equal model, delegate, threads and device.
 
-    With 10 or more cells that can be tested, significance comes from the moderated
+    With 4 or more cells that can be tested, significance comes from the moderated
     paired t with Benjamini-Hochberg; with fewer, from each pair's own interval.
     """
     by_id = {item.case.case_id: item for item in cases}
@@ -45,7 +46,7 @@ def speedups(cases: Sequence[MeasuredCase], *, delta: float) -> Mapping[str, Spe
             found[key] = Speedup(None, f"no common round with {REFERENCE}")
             continue
         found[key] = Speedup(verdict, None)
-        if verdict.rounds >= MATRIX_MIN_ROUNDS:
+        if verdict.rounds >= MIN_ROUNDS_FOR_TEST:
             logs[key] = log_ratios(reference.p50_by_round, item.p50_by_round)
     if len(logs) >= MATRIX_CELLS:
         adjusted = benjamini_hochberg(moderated_paired_t(list(logs.values())))
