@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from bench import __version__
 from bench.config import ModelConfig
 from bench.errors import EdgebenchError, UserError
 from bench.events import Emit, Note
-from bench.identity import new_run_id
+from bench.identity import launch_id, new_run_id
 from bench.plan import Plan, expand, launch_estimate_s
 from bench.records import (
     EvaluationRecord,
@@ -21,9 +21,10 @@ from bench.records import (
     VariantRecord,
 )
 from bench.runners.loop import InvokeLoopRunner
-from bench.scheduler import RunPolicy, measure
+from bench.scheduler import MAX_REPEATS, RunPolicy, measure
 from bench.session import CaseFiles, Session
 from bench.store import Store
+from bench.variants.arrays import load_samples
 from bench.variants.evaluate import evaluate_variants, input_sample
 from bench.variants.make import make_variants
 from devices.blobs import BlobStore
@@ -146,12 +147,21 @@ def _evaluate(
     if model.holdout is None:
         emit(Note(f"{model.name}: no holdout given, so answers are not checked", "warning"))
         return
-    done = {(e.model, e.variant, e.kernels) for e in so_far.evaluations}
+    holdout = plan.root / model.holdout
+    earlier = [e for e in so_far.evaluations if e.model == model.name]
+    if earlier and load_samples(holdout, "holdout").sha256 != earlier[0].holdout_sha256:
+        # Its first item is also the input of every launch.
+        raise UserError(
+            f"holdout {holdout.name} has changed since run {run_id} began; "
+            "start a new run without --resume"
+        )
+    done = {(e.variant, e.kernels) for e in earlier}
     kernels = plan.config.measure.delegates
-    if all((model.name, v.variant, k) in done for v in variants for k in kernels):
+    made = [v for v in variants if v.path is not None]
+    if all((v.variant, k) in done for v in made for k in kernels):
         return
     records: tuple[EvaluationRecord, ...] = evaluate_variants(
-        variants, plan.root / model.holdout, kernels, out=plan.out, run_id=run_id, emit=emit
+        variants, holdout, kernels, out=plan.out, run_id=run_id, emit=emit
     )
     for record in records:
         store.add_evaluation(record)
@@ -187,6 +197,8 @@ def _measure_on(
         limits=plan.limits,
         launcher=Launcher(device.transport, device.workdir, blobs),
     )
+    if left_over := session.remove_left_over(lambda: _unfinished_launches(store)):
+        emit(Note(f"{name}: removed what {left_over} interrupted launches had left"))
     wanted = {case.case_id for case in cases}
     measure(
         cases,
@@ -204,3 +216,19 @@ def _measure_on(
         emit=emit,
         title=f"Measuring on {name}",
     )
+
+
+def _unfinished_launches(store: Store) -> Iterator[str]:
+    """Ids of all launches that unfinished runs of a store may have begun.
+
+    Nobody else makes any of them now: whoever goes on with a run writes its store, and
+    a store has one writer. The launches of other stores are none of our business.
+    """
+    for run in store.runs():
+        if run.status is RunStatus.FINISHED:
+            continue
+        rounds = max(run.plan["measure"]["rounds"], run.plan["measure"]["max_rounds"])
+        for planned in store.load(run.run_id).cases:
+            for index in range(rounds):
+                for attempt in range(1 + MAX_REPEATS):
+                    yield launch_id(run.run_id, planned.case.case_id, index, attempt)

@@ -118,7 +118,8 @@ def measure(
         ledger.add(record)
     progress = _Progress(emit, stage, policy)
     total = len(cases) * policy.rounds
-    emit(StageStarted(stage, title, total, total * policy.launch_s))
+    made_already = sum(bool(ledger.of_round(c, i)) for c in cases for i in range(policy.rounds))
+    emit(StageStarted(stage, title, total, (total - made_already) * policy.launch_s))
     for index in range(policy.max_rounds if policy.precision else policy.rounds):
         active = [c for c in cases if not ledger.hopeless(c) and _wanted(c, index, ledger, policy)]
         if not active:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,6 +114,26 @@ class Session:
             stderr_tail=stderr[-STDERR_TAIL_BYTES:].decode("utf-8", "replace"),
         )
 
+    def remove_left_over(self, launch_ids: Callable[[], Iterable[str]]) -> int:
+        """End and remove launches whose controller was killed; returns how many there were.
+
+        Args:
+            launch_ids: names those that may be removed; asked only if anything is there,
+                since a run may have had thousands.
+
+        Raises: what Launcher.remove and Transport.run raise.
+        """
+        runs = f"{self.device.workdir}/runs"
+        listed = self.device.transport.run(
+            ["sh", "-c", '[ ! -d "$1" ] || ls -1 "$1"', "edgebench", runs],
+            deadline=Deadline(HOUSEKEEPING_S),
+        ).check()
+        present = set(listed.text.split())
+        found = present.intersection(launch_ids()) if present else set()
+        for identifier in sorted(found):
+            self.launcher.remove(identifier, deadline=Deadline(HOUSEKEEPING_S))
+        return len(found)
+
     def _attempt(
         self, identifier: str, argv: tuple[str, ...], files: LaunchFiles, deadline: Deadline
     ) -> _Attempt:
@@ -151,12 +171,18 @@ class Session:
         self, case: Case, measurement: Measurement, conditions: _Attempt
     ) -> tuple[str, ...]:
         before, after = conditions.before, conditions.after
-        if before is None or after is None:
-            return ()
         best = self.best_khz.setdefault(case.case_id, {})
-        for policy, khz in mean_khz(before, after).items():
-            best[policy] = max(khz, best.get(policy, 0.0))
-        return taints(measurement, before.to_json(), after.to_json(), best or None)
+        if before is not None and after is not None:
+            for policy, khz in mean_khz(before, after).items():
+                best[policy] = max(khz, best.get(policy, 0.0))
+        # What the launch itself saw (other load, steal time) counts also where the
+        # device did not answer around it.
+        return taints(
+            measurement,
+            {} if before is None else before.to_json(),
+            {} if after is None else after.to_json(),
+            best or None,
+        )
 
     def _environment(self, files: CaseFiles) -> Mapping[str, Any]:
         return {

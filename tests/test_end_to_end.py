@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,21 +114,22 @@ def test_a_model_that_cannot_run_is_a_row_with_its_reason(tmp_path: Path) -> Non
     assert cases["fp32"]["launches_made"] >= 1
 
 
-def test_ctrl_c_keeps_what_was_measured_and_resume_completes_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "stop",
+    [
+        # As a terminal does it: the whole foreground group gets the signal.
+        pytest.param(lambda p: os.killpg(p.pid, signal.SIGINT), id="ctrl-c"),
+        pytest.param(lambda p: p.terminate(), id="sigterm", marks=pytest.mark.slow),
+    ],
+)
+def test_an_interruption_keeps_what_was_measured_and_resume_completes_it(
+    tmp_path: Path, stop: Callable[[subprocess.Popen[str]], None]
+) -> None:
     path = write_plan(tmp_path, rounds=3)
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-c", "from bench.cli.main import entry; entry()", "run", str(path)],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = started(tmp_path, "run", str(path))
     try:
         wait_for_launches(tmp_path / "store.db", 2, process)
-        # As a terminal does it: the whole foreground group gets the signal.
-        os.killpg(process.pid, signal.SIGINT)
+        stop(process)
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
@@ -135,7 +138,8 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_completes_it(tmp_path: Path) 
     assert "--resume" in err
     before = rows(tmp_path / "store.db")
     assert 2 <= len(before) < 6
-    assert not list((tmp_path / "home").rglob("runs/*"))
+    assert not left_over(tmp_path)
+    assert not processes_of(tmp_path)
 
     done = edgebench(tmp_path, "run", str(path), "--resume")
     assert done.returncode in (0, 1), done.stderr
@@ -147,6 +151,125 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_completes_it(tmp_path: Path) 
     assert len({identifier for identifier, *_ in after}) == len(after)
     assert shown(tmp_path)["run"]["status"] == "finished"
     assert "no unfinished run" in edgebench(tmp_path, "run", str(path), "--resume").stderr
+
+
+KILLS = 20
+
+
+@pytest.mark.slow
+def test_a_controller_killed_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, rounds=12, measure='delegates = ["xnnpack"]')
+    rng = random.Random(0)
+    known: set[tuple[str, str, int, int]] = set()
+    for _ in range(KILLS):
+        process = started(tmp_path, "run", str(path), *(["--resume"] * unfinished(tmp_path)))
+        try:
+            process.communicate(timeout=rng.uniform(0.2, 8))
+        except subprocess.TimeoutExpired:
+            # The controller alone, with nothing said to what it has started.
+            process.kill()
+            process.communicate()
+        else:
+            assert process.returncode in (0, 1)
+        now = set(rows(tmp_path / "store.db")) if unfinished(tmp_path) else known
+        assert known <= now
+        known = now
+    done = edgebench(tmp_path, "run", str(path), *(["--resume"] * unfinished(tmp_path)))
+    assert done.returncode in (0, 1), done.stderr
+    assert not unfinished(tmp_path)
+
+    with sqlite3.connect(f"file:{tmp_path / 'store.db'}?mode=ro", uri=True) as store:
+        launches = store.execute(
+            "SELECT run_id, case_id, round_index, attempt FROM launch"
+        ).fetchall()
+        runs = [run for (run,) in store.execute("SELECT run_id FROM run")]
+    assert known <= set(rows(tmp_path / "store.db"))
+    assert len(set(launches)) == len(launches)
+    for run in runs:
+        assert {index for of, _, index, _ in launches if of == run} == set(range(12))
+    assert not left_over(tmp_path)
+    assert not processes_of(tmp_path)
+
+
+def test_a_run_that_bad_input_stopped_is_shown_and_can_be_resumed(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, measure='delegates = ["xnnpack"]')
+    good = (tmp_path / "holdout.npz").read_bytes()
+    (tmp_path / "holdout.npz").write_bytes(b"PK not an archive")
+    assert edgebench(tmp_path, "run", str(path)).returncode == 2
+    document = shown(tmp_path)
+    assert document["run"]["status"] == "interrupted"
+    assert [case["p50_us"] for case in document["cases"]] == [None]
+    done = edgebench(tmp_path, "show")
+    assert done.returncode == 0, done.stderr
+
+    (tmp_path / "holdout.npz").write_bytes(good)
+    done = edgebench(tmp_path, "run", str(path), "--resume")
+    assert done.returncode in (0, 1), done.stderr
+    finished = shown(tmp_path)
+    assert finished["run"]["run_id"] == document["run"]["run_id"]
+    assert finished["run"]["status"] == "finished"
+    assert finished["cases"][0]["launches_made"] >= 1
+
+
+@pytest.mark.slow
+def test_a_run_is_not_resumed_with_another_holdout(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, rounds=3)
+    process = started(tmp_path, "run", str(path))
+    try:
+        wait_for_launches(tmp_path / "store.db", 1, process)
+    finally:
+        process.kill()
+        process.communicate()
+    with np.load(tmp_path / "holdout.npz") as arrays:
+        np.savez(tmp_path / "holdout.npz", x=1 - arrays["x"], y=arrays["y"])
+    done = edgebench(tmp_path, "run", str(path), "--resume")
+    assert done.returncode == 2, done.stderr
+    assert "holdout.npz has changed" in done.stderr
+    # Nobody resumes it; the next run removes what it left on the device.
+    done = edgebench(tmp_path, "run", str(path))
+    assert done.returncode in (0, 1), done.stderr
+    assert not left_over(tmp_path)
+    assert not processes_of(tmp_path)
+
+
+def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", "from bench.cli.main import entry; entry()", *arguments],
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def unfinished(folder: Path) -> bool:
+    """Whether the store of a folder holds a run that is not finished."""
+    try:
+        with sqlite3.connect(f"file:{folder / 'store.db'}?mode=ro", uri=True) as store:
+            return bool(store.execute("SELECT 1 FROM run WHERE status != 'finished'").fetchall())
+    except sqlite3.Error:
+        return False
+
+
+def left_over(folder: Path) -> list[Path]:
+    """Run directories on the device, and temporary files."""
+    return [*(folder / "home").rglob("runs/*"), *folder.rglob(".tmp-*")]
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of living processes that have to do with a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            where = f"{(process / 'cwd').readlink()} {command}"
+        except OSError:
+            continue
+        if str(folder) in where:
+            found.append(where)
+    return found
 
 
 def wait_for_launches(store: Path, count: int, process: subprocess.Popen[str]) -> None:

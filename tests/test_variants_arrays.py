@@ -88,7 +88,9 @@ def test_files_that_are_no_npz(tmp_path: Path) -> None:
     assert "no such file" in refusal(missing)
     text = tmp_path / "text.npz"
     text.write_text("x = [1, 2, 3]")
-    assert "not a readable .npz" in refusal(text)
+    assert "not a readable .npz (no such archive)" in refusal(text)
+    (tmp_path / "folder.npz").mkdir()
+    assert "not a readable .npz (Is a directory)" in refusal(tmp_path / "folder.npz")
     empty = tmp_path / "empty.npz"
     empty.write_bytes(b"")
     assert "not a readable .npz" in refusal(empty)

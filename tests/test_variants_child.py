@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import bench
 from bench.variants.child import ChildJob, Message, run_children
 
 WORKER = """
@@ -99,4 +102,35 @@ def test_ctrl_c_ends_all_workers(job: Callable[..., ChildJob]) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_children([job("hang", "a"), job("hang", "b")], at_most=2, on_message=interrupt)
     assert os.getpid() not in pids
+    assert gone(pids)
+
+
+CONTROLLER = """
+import sys
+from pathlib import Path
+from bench.variants.child import ChildJob, run_children
+folder = Path(sys.argv[1])
+jobs = []
+for name in "ab":
+    (folder / name).mkdir()
+    what = {"do": "hang", "name": name}
+    jobs.append(ChildJob("worker_of_test", what, folder / name, folder / name / "log", 600, {}))
+run_children(jobs, at_most=2, on_message=lambda i, m: print(m["pid"], flush=True))
+"""
+
+
+def test_workers_of_a_killed_controller_end_with_their_children(
+    job: Callable[..., ChildJob], tmp_path: Path
+) -> None:
+    search = os.pathsep.join([str(Path(bench.__file__).parents[1]), os.environ["PYTHONPATH"]])
+    controller = subprocess.Popen(
+        [sys.executable, "-P", "-c", CONTROLLER, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": search},
+    )
+    assert controller.stdout is not None
+    pids = [int(controller.stdout.readline()) for _ in range(4)]
+    assert all(alive(pid) for pid in pids)
+    controller.kill()
+    controller.communicate()
     assert gone(pids)

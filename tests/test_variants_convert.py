@@ -16,7 +16,8 @@ from bench.events import silent
 from bench.records import VariantRecord
 from bench.variants.evaluate import evaluate_variants
 from bench.variants.inspect import read_model
-from bench.variants.make import make_variants, missing_packages
+from bench.variants.make import make_variants
+from bench.variants.packages import missing_packages
 
 pytestmark = [
     pytest.mark.xdist_group("tf"),
@@ -159,7 +160,7 @@ def test_nothing_changed_makes_nothing_and_a_changed_setting_only_its_variant(
     def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError("a worker was started")
 
-    monkeypatch.setattr("bench.variants.make.run_children", refuse)
+    monkeypatch.setattr("bench.variants.conversion.run_children", refuse)
     again = made(root, out, VARIANTS, "k3.keras")
     assert [r.sha256 for r in again] == [r.sha256 for r in records]
     assert all(r.provenance["cached"] for r in again)

@@ -14,7 +14,7 @@ from bench.config import ModelConfig
 from bench.errors import UserError
 from bench.events import Event, Note, StageAdvanced, StageFinished, StageStarted, silent
 from bench.records import VariantRecord
-from bench.variants import make
+from bench.variants import conversion
 from bench.variants.make import make_variants
 
 
@@ -134,7 +134,7 @@ def test_bad_arrays_are_refused_before_anything_is_converted(tmp_path: Path) -> 
 def test_missing_tensorflow_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(make, "missing_packages", lambda variants: ("tensorflow",))
+    monkeypatch.setattr(conversion, "missing_packages", lambda variants: ("tensorflow",))
     write_model(tmp_path / "f.tflite", float_model())
     source = saved_model_like(tmp_path)
     fp32, fp16 = made(tmp_path, ["fp32", "fp16"], source=source, files={"fp32": "f.tflite"})

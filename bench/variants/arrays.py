@@ -115,8 +115,10 @@ def _read(path: Path, where: str, keys: tuple[str, ...]) -> dict[str, NDArray[An
         # allow_pickle stays off: unpickling runs code that comes with the data.
         loaded = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        # What is no archive numpy takes for a pickle, and says how to load it unsafely.
+        why = "no such archive" if "pickle" in str(error) else _reason(error)
         raise UserError(
-            f"{where}: not a readable .npz ({_first_line(error)}); write it with numpy.savez"
+            f"{where}: not a readable .npz ({why}); write it with numpy.savez"
         ) from error
     if isinstance(loaded, np.ndarray):
         raise UserError(f"{where}: a .npy, not an .npz; write it with numpy.savez(file, x=array)")
@@ -138,7 +140,7 @@ def _read(path: Path, where: str, keys: tuple[str, ...]) -> dict[str, NDArray[An
                         "of numbers, all samples of the same shape"
                     ) from error
                 raise UserError(
-                    f"{where}: `{key}` cannot be read ({_first_line(error)}); write the file again"
+                    f"{where}: `{key}` cannot be read ({_reason(error)}); write the file again"
                 ) from error
     return arrays
 
@@ -178,7 +180,10 @@ def _text(shape: tuple[int, ...]) -> str:
     return "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
 
 
-def _first_line(error: BaseException) -> str:
+def _reason(error: Exception) -> str:
+    """One line; the system's own words without number and path."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 

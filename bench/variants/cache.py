@@ -22,6 +22,9 @@ _TOOLS: Mapping[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
 }
 
+# How the names begin of what is not finished: files that a killed process left.
+TEMPORARY = ".tmp-"
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -74,7 +77,10 @@ def look_up(folder: Path, variant: str, key: str) -> Kept | None:
 
 
 def keep(folder: Path, variant: str, key: str, data: bytes, provenance: Json) -> Kept:
-    """Write a variant and its provenance; each file appears whole or not at all."""
+    """Write a variant and its provenance; each file appears whole or not at all.
+
+    One process at a time may keep files in a folder; see bench.variants.scratch.
+    """
     path = folder / f"{variant}-{key[:12]}.tflite"
     digest = hashlib.sha256(data).hexdigest()
     full = {**provenance, "key": key, "sha256": digest}
@@ -86,7 +92,7 @@ def keep(folder: Path, variant: str, key: str, data: bytes, provenance: Json) ->
 
 
 def _write(path: Path, data: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh = path.with_name(f"{TEMPORARY}{path.name}")
     try:
         with fresh.open("wb") as file:
             file.write(data)

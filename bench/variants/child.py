@@ -103,6 +103,7 @@ def run_children(
                 continue
             process, started = running.pop(index)
             code = process.wait()
+            _let_go(process)
             ends[index] = ChildExit(
                 code, index in late, time.monotonic() - started, jobs[index].log
             )
@@ -112,6 +113,7 @@ def run_children(
             _kill(process)
         for process, _ in running.values():
             process.wait()
+            _let_go(process)
     return tuple(ends[index] for index in range(len(jobs)))
 
 
@@ -128,7 +130,9 @@ def _start(
     with job.log.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", job.module, str(path)],
-            stdin=subprocess.DEVNULL,
+            # Held open as long as this process lives: its end is how the worker learns
+            # that nobody waits for it any more.
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             env={**os.environ, "PYTHONPATH": search, **job.env},
@@ -163,18 +167,36 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             return
 
 
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+
+
 class Reporter:
     """The worker's end: keeps stdout for reports, and sends all other output to stderr.
 
     Native libraries write to file descriptor 1 as they like; what they write there
-    must not get between the reports.
+    must not get between the reports. A worker with a Reporter ends, with its children,
+    when its parent is gone, even if that was killed.
     """
 
     def __init__(self) -> None:
         self._stream = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)
+        # Elsewhere than stdin, which a library may read or close.
+        leash = os.dup(0)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        threading.Thread(target=_end_with_parent, args=(leash,), daemon=True).start()
 
     def send(self, **message: Any) -> None:
         """Send one report: plain JSON values."""
         self._stream.write((json.dumps(message) + "\n").encode("utf-8"))
         self._stream.flush()
+
+
+def _end_with_parent(leash: int) -> None:
+    os.read(leash, 1)
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    # Not started by run_children: the group is somebody else's.
+    os._exit(1)

@@ -29,17 +29,21 @@ def check_source(path: Path) -> None:
             f"source {path.name}: a finished .tflite; name it under `files`, e.g. "
             f'files = {{ fp32 = "{path.name}" }}'
         )
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_HDF5))
+    except OSError as error:
+        raise UserError(f"source {path.name}: cannot be read: {error.strerror}") from error
     if path.suffix == ".keras":
         if not zipfile.is_zipfile(path):
             raise UserError(
                 f"source {path.name}: not a .keras file, or cut short; write it with model.save"
             )
     elif path.suffix in (".h5", ".hdf5"):
-        with path.open("rb") as file:
-            if file.read(len(_HDF5)) != _HDF5:
-                raise UserError(
-                    f"source {path.name}: not an HDF5 file, or cut short; write it with model.save"
-                )
+        if start != _HDF5:
+            raise UserError(
+                f"source {path.name}: not an HDF5 file, or cut short; write it with model.save"
+            )
     else:
         raise UserError(
             f"source {path.name}: not a model; give a .keras or .h5 file or a SavedModel directory"

@@ -19,13 +19,14 @@ from sklearn.model_selection import train_test_split
 SIZE = 96
 STEM = 32
 BLOCKS = ((128, 1), (448, 2), (448, 1), (448, 1))
-EPOCHS = 3
 BATCH = 32
 LEARNING_RATE = 3e-3
 CALIBRATION_SAMPLES = 200
 
 
-def train_demo(folder: Path, seed: int, on_epoch: Callable[[int], None]) -> dict[str, Any]:
+def train_demo(
+    folder: Path, seed: int, epochs: int, on_epoch: Callable[[int], None]
+) -> dict[str, Any]:
     """Write digits.keras, train.npz, calibration.npz and holdout.npz; returns facts.
 
     Images are scikit-learn's digits (8x8, 0..16), divided by 16 and enlarged; 60 % are
@@ -38,7 +39,7 @@ def train_demo(folder: Path, seed: int, on_epoch: Callable[[int], None]) -> dict
     x_train, x_holdout, y_train, y_holdout = train_test_split(
         x, y, test_size=0.4, random_state=seed, stratify=y
     )
-    steps = EPOCHS * -(-len(x_train) // BATCH)
+    steps = epochs * -(-len(x_train) // BATCH)
     model = build(dense=True)
     model.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
@@ -47,7 +48,7 @@ def train_demo(folder: Path, seed: int, on_epoch: Callable[[int], None]) -> dict
     model.fit(
         x_train,
         y_train,
-        epochs=EPOCHS,
+        epochs=epochs,
         batch_size=BATCH,
         verbose=0,
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda e, logs: on_epoch(e + 1))],

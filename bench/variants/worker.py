@@ -4,7 +4,7 @@ The job is a JSON object with `task`:
 
 - "convert": `source`, `variants`, `calibration` and `holdout` (or null), `seed`, `folder`;
 - "qat": `source`, `train`, `qat` (the settings), `seed`, `folder`;
-- "demo": `folder`, `seed`.
+- "demo": `folder`, `seed`, `epochs`.
 
 Reports, one JSON object per line of stdout: `ready` (the input's shape and dtype),
 `progress`, `made` (variant, file, seconds, warnings, facts), `failed` (variant, kind,
@@ -119,7 +119,12 @@ def _demo(job: Mapping[str, Any], reporter: Reporter) -> None:
     from bench.variants.tf_demo import train_demo
 
     folder = Path(job["folder"])
-    facts = train_demo(folder, job["seed"], on_epoch=lambda done: reporter.send(progress=done))
+    facts = train_demo(
+        folder,
+        job["seed"],
+        job["epochs"],
+        on_epoch=lambda done: reporter.send(progress=done),
+    )
     reporter.send(made="demo", facts=facts)
 
 
