@@ -17,6 +17,7 @@ from bench.stats import (
     MIN_LAUNCHES_FOR_INTERVAL,
     adaptive_interval,
     launch_interval,
+    precision_reached,
     serial_correlation,
 )
 
@@ -72,15 +73,15 @@ def used_launches(launches: Sequence[LaunchRecord]) -> tuple[LaunchRecord, ...]:
 
 
 def judge_stability(
-    launches: Sequence[LaunchRecord], *, planned_rounds: int, adaptive: bool = False
+    launches: Sequence[LaunchRecord], *, planned_rounds: int, precision: float | None = None
 ) -> Stability:
     """The verdict on one case from all its launches, failed and tainted ones included.
 
     Args:
         launches: of one case of one run, in any order.
         planned_rounds: rounds that every case was to have.
-        adaptive: whether rounds were added until a precision was reached; the interval
-            is then `adaptive_interval`.
+        precision: the half width that rounds were added for, a share of the median; the
+            interval is then `adaptive_interval`. None where the rounds were fixed.
 
     The word is the worst that any finding deserves; its reasons come first.
     """
@@ -89,7 +90,7 @@ def judge_stability(
     modes: tuple[Mode, ...] = ()
     if used:
         measured = [item.measurement for item in used if item.measurement is not None]
-        findings += _between_launches([m.p50_us for m in measured], adaptive)
+        findings += _between_launches([m.p50_us for m in measured], precision)
         findings += _of_clock(measured)
         digests = [d for d in map(_digest_of, measured) if d is not None]
         findings += _of_warm_up(measured)
@@ -154,9 +155,15 @@ def _of_taint(tainted: Sequence[LaunchRecord], made: int, used: Sequence[LaunchR
     return StabilityWord.STABLE, f"{text}; repeated"
 
 
-def _between_launches(p50s_us: Sequence[float], adaptive: bool) -> list[_Finding]:
+def _between_launches(p50s_us: Sequence[float], precision: float | None) -> list[_Finding]:
     found: list[_Finding] = []
-    interval = adaptive_interval(p50s_us) if adaptive else launch_interval(p50s_us)
+    if precision is None:
+        interval = launch_interval(p50s_us)
+    else:
+        interval = adaptive_interval(p50s_us)
+        check = precision_reached(p50s_us, precision)
+        if not check.reached:
+            found.append((StabilityWord.STABLE, f"precision {check.reason}"))
     median = float(np.median(np.asarray(p50s_us)))
     if interval is not None and median > 0:
         half_width = (interval.high - interval.low) / 2 / median

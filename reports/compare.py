@@ -92,7 +92,7 @@ def _row(
     *,
     adaptive: bool,
 ) -> Row:
-    measured = item.measurements
+    measured = item.measurements if item.failure is None else ()
     made = adaptive_interval if adaptive else launch_interval
     p90_reason = _p90_reason(measured) if measured else item.failure
     p90s = [] if p90_reason else [m.p90_us for m in measured if m.p90_us is not None]

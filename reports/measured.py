@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.config import PlanConfig
 from bench.identity import Case
@@ -47,7 +47,7 @@ class MeasuredCase:
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
-        """Of the used launches, in order of rounds."""
+        """Of the used launches, in order of rounds, whatever they are worth."""
         return tuple(item.measurement for item in self.used if item.measurement is not None)
 
     @property
@@ -99,6 +99,15 @@ def why_not_as_requested(delegation: Delegation | None) -> str | None:
     return f"it is unknown what {delegation.requested} took"
 
 
+def misfiled(delegation: Delegation | None) -> bool:
+    """Whether the evidence says that the number is another delegate's; UNKNOWN says nothing."""
+    return (
+        delegation is not None
+        and delegation.verdict is not Coverage.UNKNOWN
+        and not delegation.as_requested
+    )
+
+
 def measured_cases(data: RunData, plan: PlanConfig) -> tuple[MeasuredCase, ...]:
     """Every planned case in the order of the plan, with its launches."""
     by_case: dict[str, list[LaunchRecord]] = defaultdict(list)
@@ -110,19 +119,27 @@ def measured_cases(data: RunData, plan: PlanConfig) -> tuple[MeasuredCase, ...]:
         variant = variants.get((planned.case.model, planned.case.variant))
         made = by_case[planned.case.case_id]
         own = tuple(item for item in made if _measures(item.environment, variant))
-        cases.append(
-            MeasuredCase(
-                planned=planned,
-                launches=own,
-                used=used_launches(own),
-                foreign=len(made) - len(own),
-                stability=_stability(planned, own, plan),
-                failure=_failure(
-                    planned, own, len(made) - len(own), variant, data.run.status.value
-                ),
-            )
+        case = MeasuredCase(
+            planned=planned,
+            launches=own,
+            used=used_launches(own),
+            foreign=len(made) - len(own),
+            stability=_stability(planned, own, plan),
+            failure=_failure(planned, own, len(made) - len(own), variant, data.run.status.value),
         )
+        if misfiled(case.delegation):
+            # Whoever reads a table or an export by the delegate's name would take the
+            # number for that delegate's: it stays in the store and out of every report.
+            why = why_not_as_requested(case.delegation)
+            case = replace(case, failure=f"{why}: what was measured is not {wanted(case)}")
+        cases.append(case)
     return tuple(cases)
+
+
+def wanted(case: MeasuredCase) -> str:
+    """What the case should have measured: "xnnpack" or "the plain kernels"."""
+    name = case.case.delegate.name
+    return "the plain kernels" if name == "none" else name
 
 
 def _measures(environment: Mapping[str, object], variant: VariantRecord | None) -> bool:
@@ -140,7 +157,7 @@ def _stability(
     return judge_stability(
         launches,
         planned_rounds=plan.measure.rounds,
-        adaptive=plan.measure.precision is not None,
+        precision=plan.measure.precision,
     )
 
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from bench.accuracy import mcnemar_exact
 from bench.format import duration_with_interval, points, ratio, threads
-from bench.power import SIGNIFICANCE, percent
+from bench.matrix import MATRIX_CELLS, benjamini_hochberg, moderated_paired_t
+from bench.power import MIN_ROUNDS_FOR_TEST, SIGNIFICANCE, percent
 from bench.stability import StabilityWord
-from bench.stats import RatioVerdict, geometric_mean, paired_ratio
+from bench.stats import RatioVerdict, geometric_mean, log_ratios, paired_ratio
 from reports.measured import why_not_as_requested
 from reports.model import GateStatus, Recommendation, Row
 
@@ -172,37 +173,55 @@ def _not_slower(
     delta: float,
 ) -> tuple[list[str], list[str]]:
     """The variants not significantly slower than the fastest, and what weakens that."""
-    equal: list[str] = []
     remarks: list[str] = []
-    confidence = USUAL_CONFIDENCE
+    pairs: dict[tuple[str, str], RatioVerdict] = {}
+    logs: dict[tuple[str, str], list[float]] = {}
+    incomparable: set[str] = set()
     for variant, best in chosen.items():
-        verdicts = [
-            paired_ratio(
+        if variant == fastest:
+            continue
+        for device in devices:
+            rounds = (
                 evidence.p50_by_round[chosen[fastest][device].case_id],
                 evidence.p50_by_round[best[device].case_id],
-                delta=delta,
             )
-            for device in devices
-        ]
-        if variant == fastest:
-            equal.append(variant)
-            continue
-        intervals = [v.interval for v in verdicts if v is not None and v.interval is not None]
-        if len(intervals) < len(devices):
-            remarks.append(f"{variant} has too few rounds in common with {fastest} to compare.")
-            continue
-        confidence = min(confidence, *(i.confidence for i in intervals))
-        if not any(v is not None and _slower(v, delta) for v in verdicts):
-            equal.append(variant)
+            verdict = paired_ratio(*rounds, delta=delta)
+            if verdict is None or verdict.interval is None:
+                incomparable.add(variant)
+                continue
+            pairs[variant, device] = verdict
+            if verdict.rounds >= MIN_ROUNDS_FOR_TEST:
+                logs[variant, device] = log_ratios(*rounds)
+    # The fastest was picked after the fact and is held against everybody: without a
+    # correction one variant in ten runs is called slower that is not.
+    adjusted: dict[tuple[str, str], float] = {}
+    if len(logs) >= MATRIX_CELLS:
+        p_values = benjamini_hochberg(moderated_paired_t(list(logs.values())))
+        adjusted = dict(zip(logs, p_values.tolist(), strict=True))
+    slower = {key[0] for key, v in pairs.items() if _slower(v, delta, adjusted.get(key))}
+    remarks += [
+        f"{variant} has too few rounds in common with {fastest} to compare."
+        for variant in chosen
+        if variant in incomparable
+    ]
+    confidence = min(
+        (v.interval.confidence for v in pairs.values() if v.interval is not None),
+        default=USUAL_CONFIDENCE,
+    )
     if confidence < USUAL_CONFIDENCE:
         remarks.append(f"So few rounds show what is slower with {percent(confidence)} only.")
-    return equal, remarks
+    return [v for v in chosen if v not in slower and v not in incomparable], remarks
 
 
-def _slower(verdict: RatioVerdict, delta: float) -> bool:
-    """Whether the whole interval of fastest / other says slower, by what counts."""
+def _slower(verdict: RatioVerdict, delta: float, p_value: float | None) -> bool:
+    """Whether fastest / other is wholly below 1, by what counts, also after correction."""
     interval = verdict.interval
-    return interval is not None and interval.high < 1 and verdict.ratio <= 1 / (1 + delta)
+    return (
+        interval is not None
+        and interval.high < 1
+        and verdict.ratio <= 1 / (1 + delta)
+        and (p_value is None or p_value <= SIGNIFICANCE)
+    )
 
 
 def _why_of_equals(
