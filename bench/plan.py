@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from bench.config import VARIANTS, ModelConfig, PlanConfig, Variant
 from bench.errors import UserError
-from bench.identity import Case, DelegateSpec, sha256_of
+from bench.identity import SENTINEL_MODEL, Case, DelegateSpec, sha256_of
 from bench.runners.base import LaunchLimits
 
 RUNNER_KIND = "invoke_loop"
@@ -62,6 +62,8 @@ def resolve(config: PlanConfig, root: Path) -> Plan:
     names = [model.name for model in config.model]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"two models are called {twice[0]!r}; give each its own name")
+    if SENTINEL_MODEL in names:
+        raise UserError(f"{SENTINEL_MODEL!r} is edgebench's own; give the model another name")
     for device in config.measure.devices:
         if device != "local":
             raise UserError(f"unknown device {device!r} (known: local)")
@@ -101,8 +103,16 @@ def _check_paths(model: ModelConfig, root: Path) -> None:
         **{f"files.{variant}": path for variant, path in model.files.items()},
     }
     for key, value in paths.items():
-        if value is not None and not (root / value).exists():
+        if value is not None and not _exists(root / value):
             raise UserError(f"model {model.name!r}: {key}: no such file: {root / value}")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        # A name that is too long, a folder that may not be searched, a NUL.
+        return False
 
 
 def _variants_of(model: ModelConfig, asked: tuple[Variant, ...] | None) -> tuple[Variant, ...]:

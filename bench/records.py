@@ -302,7 +302,8 @@ class RunData:
     """Everything a report reads of one run.
 
     The measurements of `launches` are without samples_ns and warmup_ns (None) unless
-    they were asked for.
+    they were asked for. `earlier_sentinels` are the sentinel launches (bench.sentinel)
+    of earlier runs on devices of the same names, never with samples.
     """
 
     run: RunRecord
@@ -310,3 +311,4 @@ class RunData:
     variants: tuple[VariantRecord, ...]
     evaluations: tuple[EvaluationRecord, ...]
     launches: tuple[LaunchRecord, ...]
+    earlier_sentinels: tuple[LaunchRecord, ...] = ()

@@ -14,6 +14,7 @@ from bench.identity import launch_id, new_run_id
 from bench.plan import Plan, expand, launch_estimate_s
 from bench.records import (
     EvaluationRecord,
+    LaunchRecord,
     PlannedCase,
     RunData,
     RunRecord,
@@ -22,6 +23,7 @@ from bench.records import (
 )
 from bench.runners.loop import InvokeLoopRunner
 from bench.scheduler import MAX_REPEATS, RunPolicy, measure
+from bench.sentinel import SentinelWatch, sentinel_case
 from bench.session import CaseFiles, Session
 from bench.store import Store
 from bench.variants.arrays import load_samples
@@ -61,7 +63,9 @@ def start_run(plan: Plan, store: Store, host: Facts, *, simulated: bool) -> str:
         host=host.to_json(),
         simulated=simulated,
     )
-    store.begin_run(run, [PlannedCase(run.run_id, case) for case in expand(plan)])
+    sentinels = [sentinel_case(device) for device in plan.config.measure.devices]
+    cases = [PlannedCase(run.run_id, case) for case in (*expand(plan), *sentinels)]
+    store.begin_run(run, cases)
     return run.run_id
 
 
@@ -199,7 +203,20 @@ def _measure_on(
     )
     if left_over := session.remove_left_over(lambda: _unfinished_launches(store)):
         emit(Note(f"{name}: removed what {left_over} interrupted launches had left"))
+    of_sentinel = sentinel_case(name).case_id
+    watch = SentinelWatch(
+        session,
+        name,
+        keep=store.add_launch,
+        taken=sum(record.case_id == of_sentinel for record in so_far.launches),
+    )
+
+    def keep(record: LaunchRecord) -> None:
+        store.add_launch(record)
+        watch.take_if_due()
+
     wanted = {case.case_id for case in cases}
+    watch.take()
     measure(
         cases,
         {c.case_id: files[c.model, c.variant] for c in cases},
@@ -212,10 +229,11 @@ def _measure_on(
             launch_s=launch_estimate_s(plan.limits),
         ),
         done=[record for record in so_far.launches if record.case_id in wanted],
-        keep=store.add_launch,
+        keep=keep,
         emit=emit,
         title=f"Measuring on {name}",
     )
+    watch.take()
 
 
 def _unfinished_launches(store: Store) -> Iterator[str]:

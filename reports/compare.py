@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from bench.accuracy import mcnemar_exact, paired_difference, wilson
 from bench.config import PlanConfig
 from bench.planfile import parse_plan
 from bench.records import EvaluationRecord, Measurement, RunData, RunStatus, VariantRecord
+from bench.sentinel import judge
 from bench.stability import StabilityWord
 from bench.stats import adaptive_interval, launch_interval
 from reports.gates import apply_gates
@@ -282,6 +283,7 @@ def _notes(data: RunData, cases: Sequence[MeasuredCase], rows: Sequence[Row]) ->
             f"{lost} of {made} launches are not used ({tainted} tainted, the others failed or were"
             " repeated)."
         )
+    notes += _sentinels(data)
     foreign = sum(item.foreign for item in cases)
     if foreign:
         notes.append(f"{foreign} launches are left out: they measured another file of a variant.")
@@ -290,6 +292,17 @@ def _notes(data: RunData, cases: Sequence[MeasuredCase], rows: Sequence[Row]) ->
         if row.p50_us is not None and doubt is not None:
             notes.append(f"{row.case.model} · {row.case.label} on {row.case.device}: {doubt}.")
     return tuple(notes)
+
+
+def _sentinels(data: RunData) -> Iterator[str]:
+    """Per device: whether it ran at its ordinary speed (METHOD section 6)."""
+    sentinels = [planned.case for planned in data.cases if planned.case.is_sentinel]
+    for case in sentinels:
+        verdict = judge(
+            [item for item in data.launches if item.case_id == case.case_id],
+            [item for item in data.earlier_sentinels if item.case_id == case.case_id],
+        )
+        yield f"{case.device}: {verdict.sentence}" if len(sentinels) > 1 else verdict.sentence
 
 
 def _median(values: Sequence[float]) -> float | None:

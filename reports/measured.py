@@ -109,13 +109,15 @@ def misfiled(delegation: Delegation | None) -> bool:
 
 
 def measured_cases(data: RunData, plan: PlanConfig) -> tuple[MeasuredCase, ...]:
-    """Every planned case in the order of the plan, with its launches."""
+    """Every planned case but the sentinels, in the order of the plan, with its launches."""
     by_case: dict[str, list[LaunchRecord]] = defaultdict(list)
     for launch in data.launches:
         by_case[launch.case_id].append(launch)
     variants = {(item.model, item.variant): item for item in data.variants}
     cases = []
     for planned in data.cases:
+        if planned.case.is_sentinel:
+            continue
         variant = variants.get((planned.case.model, planned.case.variant))
         made = by_case[planned.case.case_id]
         own = tuple(item for item in made if _measures(item.environment, variant))

@@ -154,6 +154,8 @@ def test_an_interruption_keeps_what_was_measured_and_resume_completes_it(
 
 
 KILLS = 20
+# What the plan asked for; how often the sentinel is taken depends on the interruptions.
+LAUNCHES = "launch JOIN \"case\" USING (case_id) WHERE model != 'edgebench sentinel'"
 
 
 @pytest.mark.slow
@@ -180,7 +182,7 @@ def test_a_controller_killed_at_any_moment_loses_and_doubles_nothing(tmp_path: P
 
     with sqlite3.connect(f"file:{tmp_path / 'store.db'}?mode=ro", uri=True) as store:
         launches = store.execute(
-            "SELECT run_id, case_id, round_index, attempt FROM launch"
+            f"SELECT run_id, case_id, round_index, attempt FROM {LAUNCHES}"
         ).fetchall()
         runs = [run for (run,) in store.execute("SELECT run_id FROM run")]
     assert known <= set(rows(tmp_path / "store.db"))
@@ -290,7 +292,7 @@ def rows(store: Path) -> list[tuple[str, str, int, int]]:
     connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
     try:
         return connection.execute(
-            "SELECT launch_id, case_id, round_index, attempt FROM launch ORDER BY 1"
+            f"SELECT launch_id, case_id, round_index, attempt FROM {LAUNCHES} ORDER BY 1"
         ).fetchall()
     finally:
         connection.close()

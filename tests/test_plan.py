@@ -53,6 +53,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         plan(tmp_path, source="m.keras", holdout="nothing.npz")
 
 
+@pytest.mark.parametrize("name", ["n" * 5000, "a\0b"])
+def test_a_name_that_no_file_can_have_is_a_missing_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        plan(tmp_path, source="m.keras", holdout=name)
+
+
 def test_a_gate_on_accuracy_needs_a_holdout(tmp_path: Path) -> None:
     (tmp_path / "m.keras").touch()
     document = {

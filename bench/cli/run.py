@@ -148,13 +148,15 @@ def execute(plan: Plan, store_path: Path, *, resume: bool, resume_command: str) 
         try:
             with progress(console) as emit:
                 carry_out(plan, store, run_id, devices, emit=emit)
+        except UserError as error:
+            raise UserError(f"{error}; once mended, go on with: {resume_command}") from None
         except Interrupted as stop:
-            console.print(
-                Text(
-                    f"\nInterrupted after {stop.launches} launches; all of them are kept.\n"
-                    f"Go on with:  {resume_command}"
-                )
+            kept = (
+                f"after {stop.launches} launches; all of them are kept"
+                if stop.launches
+                else "before anything was measured"
             )
+            console.print(Text(f"\nInterrupted {kept}.\nGo on with:  {resume_command}"))
             return 130
         data = store.load(run_id, samples=True)
     return print_comparison(data, report_to=plan.out / "report")

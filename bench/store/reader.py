@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -16,6 +17,8 @@ from bench.store.launch_rows import launch_of
 from bench.store.rows import evaluation_of, planned_case_of, run_of, variant_of
 
 _CANDIDATES = 5
+# How far back the ordinary speed of a machine is looked for.
+_HISTORY_RUNS = 50
 
 
 class StoreReader:
@@ -95,12 +98,20 @@ class StoreReader:
             evaluations = connection.execute(
                 _of_run(schema.evaluation, run_id).order_by(schema.evaluation.c.position)
             ).mappings()
+            planned = tuple(planned_case_of(row) for row in cases)
+            sentinels = [p.case.case_id for p in planned if p.case.is_sentinel]
             return RunData(
                 run=run_of(run),
-                cases=tuple(planned_case_of(row) for row in cases),
+                cases=planned,
                 variants=tuple(variant_of(row) for row in variants),
                 evaluations=tuple(evaluation_of(row) for row in evaluations),
-                launches=_launches(connection, run_id, samples=samples),
+                launches=_launches(connection, schema.launch.c.run_id == run_id, samples=samples),
+                earlier_sentinels=_launches(
+                    connection,
+                    schema.launch.c.case_id.in_(sentinels)
+                    & schema.launch.c.run_id.in_(_runs_before(run["started_utc"])),
+                    samples=False,
+                ),
             )
 
     def launches_done(self, run_id: str) -> set[tuple[str, int, int]]:
@@ -124,7 +135,19 @@ def _of_run(table: sa.Table, run_id: str) -> sa.Select[tuple[object, ...]]:
     return sa.select(table).where(table.c.run_id == run_id)
 
 
-def _launches(connection: sa.Connection, run_id: str, *, samples: bool) -> tuple[LaunchRecord, ...]:
+def _runs_before(started_utc: datetime) -> sa.Select[tuple[str]]:
+    run = schema.run.c
+    return (
+        sa.select(run.run_id)
+        .where(run.started_utc < started_utc)
+        .order_by(run.started_utc.desc())
+        .limit(_HISTORY_RUNS)
+    )
+
+
+def _launches(
+    connection: sa.Connection, which: sa.ColumnElement[bool], *, samples: bool
+) -> tuple[LaunchRecord, ...]:
     launch, packed = schema.launch, schema.launch_samples
     columns = [*launch.c, schema.environment.c.facts]
     source = launch.join(schema.environment)
@@ -134,7 +157,7 @@ def _launches(connection: sa.Connection, run_id: str, *, samples: bool) -> tuple
     query = (
         sa.select(*columns)
         .select_from(source)
-        .where(launch.c.run_id == run_id)
+        .where(which)
         .order_by(launch.c.round_index, launch.c.attempt, launch.c.position, launch.c.launch_id)
     )
     return tuple(launch_of(row) for row in connection.execute(query).mappings())
