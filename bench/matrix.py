@@ -6,10 +6,14 @@ Sources: Smyth 2004 (Statistical Applications in Genetics and Molecular Biology 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bench.power import MIN_ROUNDS_FOR_TEST
+from bench.stats import RatioVerdict, log_ratios, paired_ratio, with_corrected_p
 
 # From this many cells on, the cells lend each other what they know of the spread, and are
 # corrected for their number: eight pairs at 2 % spread, each by its own interval, raise a
@@ -19,6 +23,34 @@ MATRIX_CELLS = 4
 _VARIANCE_FLOOR = 1e-8
 # All cells alike would mean infinite prior degrees of freedom; the reference caps them.
 _MAX_PRIOR_DF = 200.0
+
+Key = TypeVar("Key", bound=Hashable)
+ByRound = Mapping[int, float]
+
+
+def judge_pairs(
+    pairs: Mapping[Key, tuple[ByRound, ByRound]], *, delta: float
+) -> dict[Key, RatioVerdict]:
+    """Verdicts on many comparisons (reference, other) of p50 by round (METHOD section 4).
+
+    With 4 or more pairs that can be tested, significance comes from the moderated paired t
+    with Benjamini-Hochberg; with fewer, from each pair's own interval. A pair without a
+    common round is left out.
+    """
+    verdicts: dict[Key, RatioVerdict] = {}
+    logs: dict[Key, list[float]] = {}
+    for key, (reference, other) in pairs.items():
+        verdict = paired_ratio(reference, other, delta=delta)
+        if verdict is None:
+            continue
+        verdicts[key] = verdict
+        if verdict.rounds >= MIN_ROUNDS_FOR_TEST:
+            logs[key] = log_ratios(reference, other)
+    if len(logs) >= MATRIX_CELLS:
+        adjusted = benjamini_hochberg(moderated_paired_t(list(logs.values())))
+        for (key, cell), p in zip(logs.items(), adjusted, strict=True):
+            verdicts[key] = with_corrected_p(verdicts[key], float(p), cell, delta=delta)
+    return verdicts
 
 
 def moderated_paired_t(log_ratios: Sequence[Sequence[float]]) -> NDArray[np.float64]:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from bench.accuracy import mcnemar_exact
 from bench.format import duration_with_interval, points, ratio, threads
-from bench.matrix import MATRIX_CELLS, benjamini_hochberg, moderated_paired_t
-from bench.power import MIN_ROUNDS_FOR_TEST, SIGNIFICANCE, percent
+from bench.matrix import judge_pairs
+from bench.power import SIGNIFICANCE, percent
 from bench.stability import StabilityWord
-from bench.stats import RatioVerdict, geometric_mean, log_ratios, paired_ratio
+from bench.stats import RatioVerdict, geometric_mean
 from reports.measured import why_not_as_requested
 from reports.model import GateStatus, Recommendation, Row
 
@@ -173,39 +173,33 @@ def _not_slower(
     delta: float,
 ) -> tuple[list[str], list[str]]:
     """The variants not significantly slower than the fastest, and what weakens that."""
-    remarks: list[str] = []
-    pairs: dict[tuple[str, str], RatioVerdict] = {}
-    logs: dict[tuple[str, str], list[float]] = {}
-    incomparable: set[str] = set()
-    for variant, best in chosen.items():
-        if variant == fastest:
-            continue
-        for device in devices:
-            rounds = (
+    # The fastest was picked after the fact and is held against everybody: without a
+    # correction one variant in ten runs is called slower that is not.
+    verdicts = judge_pairs(
+        {
+            (variant, device): (
                 evidence.p50_by_round[chosen[fastest][device].case_id],
                 evidence.p50_by_round[best[device].case_id],
             )
-            verdict = paired_ratio(*rounds, delta=delta)
-            if verdict is None or verdict.interval is None:
-                incomparable.add(variant)
-                continue
-            pairs[variant, device] = verdict
-            if verdict.rounds >= MIN_ROUNDS_FOR_TEST:
-                logs[variant, device] = log_ratios(*rounds)
-    # The fastest was picked after the fact and is held against everybody: without a
-    # correction one variant in ten runs is called slower that is not.
-    adjusted: dict[tuple[str, str], float] = {}
-    if len(logs) >= MATRIX_CELLS:
-        p_values = benjamini_hochberg(moderated_paired_t(list(logs.values())))
-        adjusted = dict(zip(logs, p_values.tolist(), strict=True))
-    slower = {key[0] for key, v in pairs.items() if _slower(v, delta, adjusted.get(key))}
-    remarks += [
-        f"{variant} has too few rounds in common with {fastest} to compare."
+            for variant, best in chosen.items()
+            for device in devices
+            if variant != fastest
+        },
+        delta=delta,
+    )
+    with_interval = {key for key, verdict in verdicts.items() if verdict.interval is not None}
+    incomparable = [
+        variant
         for variant in chosen
-        if variant in incomparable
+        if variant != fastest and any((variant, device) not in with_interval for device in devices)
+    ]
+    slower = {variant for (variant, _), verdict in verdicts.items() if _slower(verdict, delta)}
+    remarks = [
+        f"{variant} has too few rounds in common with {fastest} to compare."
+        for variant in incomparable
     ]
     confidence = min(
-        (v.interval.confidence for v in pairs.values() if v.interval is not None),
+        (v.interval.confidence for v in verdicts.values() if v.interval is not None),
         default=USUAL_CONFIDENCE,
     )
     if confidence < USUAL_CONFIDENCE:
@@ -213,14 +207,15 @@ def _not_slower(
     return [v for v in chosen if v not in slower and v not in incomparable], remarks
 
 
-def _slower(verdict: RatioVerdict, delta: float, p_value: float | None) -> bool:
+def _slower(verdict: RatioVerdict, delta: float) -> bool:
     """Whether fastest / other is wholly below 1, by what counts, also after correction."""
     interval = verdict.interval
     return (
         interval is not None
         and interval.high < 1
         and verdict.ratio <= 1 / (1 + delta)
-        and (p_value is None or p_value <= SIGNIFICANCE)
+        # None where there are too few rounds to test; the plain range decides then.
+        and verdict.significant is not False
     )
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.matrix import MATRIX_CELLS, benjamini_hochberg, moderated_paired_t
-from bench.power import MIN_ROUNDS_FOR_TEST
+from bench.matrix import judge_pairs
 from bench.stability import StabilityWord
-from bench.stats import RatioVerdict, log_ratios, paired_ratio, with_corrected_p
+from bench.stats import RatioVerdict
 from reports.measured import MeasuredCase, why_not_as_requested
 
 REFERENCE = "fp32"
@@ -23,14 +22,10 @@ class Speedup:
 
 
 def speedups(cases: Sequence[MeasuredCase], *, delta: float) -> Mapping[str, Speedup]:
-    """case_id -> speed-up against fp32 at equal model, delegate, threads and device.
-
-    With 4 or more cells that can be tested, significance comes from the moderated
-    paired t with Benjamini-Hochberg; with fewer, from each pair's own interval.
-    """
+    """case_id -> speed-up against fp32 at equal model, delegate, threads and device."""
     by_id = {item.case.case_id: item for item in cases}
     found: dict[str, Speedup] = {}
-    logs: dict[str, list[float]] = {}
+    pairs: dict[str, tuple[Mapping[int, float], Mapping[int, float]]] = {}
     for item in cases:
         key = item.case.case_id
         if item.case.variant == REFERENCE:
@@ -40,20 +35,13 @@ def speedups(cases: Sequence[MeasuredCase], *, delta: float) -> Mapping[str, Spe
         reason = why_not_compared(item, reference)
         if reason is not None or reference is None:
             found[key] = Speedup(None, reason)
-            continue
-        verdict = paired_ratio(reference.p50_by_round, item.p50_by_round, delta=delta)
-        if verdict is None:
-            found[key] = Speedup(None, f"no common round with {REFERENCE}")
-            continue
-        found[key] = Speedup(verdict, None)
-        if verdict.rounds >= MIN_ROUNDS_FOR_TEST:
-            logs[key] = log_ratios(reference.p50_by_round, item.p50_by_round)
-    if len(logs) >= MATRIX_CELLS:
-        adjusted = benjamini_hochberg(moderated_paired_t(list(logs.values())))
-        for (key, cell), p in zip(logs.items(), adjusted, strict=True):
-            verdict = found[key].verdict
-            assert verdict is not None
-            found[key] = Speedup(with_corrected_p(verdict, float(p), cell, delta=delta), None)
+        else:
+            pairs[key] = (reference.p50_by_round, item.p50_by_round)
+    verdicts = judge_pairs(pairs, delta=delta)
+    for key in pairs:
+        verdict = verdicts.get(key)
+        reason = None if verdict else f"no common round with {REFERENCE}"
+        found[key] = Speedup(verdict, reason)
     return found
 
 
