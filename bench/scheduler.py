@@ -15,7 +15,7 @@ from bench.session import CaseFiles
 from bench.stats import precision_reached
 
 MAX_REPEATS = 2
-# A case whose first launches all failed the same way is broken, not unlucky: more
+# A case that failed in each of its first rounds is broken, not unlucky: more
 # launches would cost minutes of timeouts and say nothing new.
 HOPELESS_AFTER = 2
 MIN_ROUNDS_FOR_PRECISION = 7
@@ -60,6 +60,7 @@ class _Progress:
 
     def left_s(self, remaining: int) -> float:
         # The estimate counts as a few launches, so that one slow one does not rule it.
+        # Repeats count to the launch that they repeat: more of them will come.
         per_launch = (self.spent_s + 5 * self.policy.launch_s) / (self.timed + 5)
         return remaining * per_launch
 
@@ -78,7 +79,8 @@ class _Ledger:
 
     def hopeless(self, case: Case) -> bool:
         records = self.records.get(case.case_id, [])
-        return len(records) >= HOPELESS_AFTER and all(r.measurement is None for r in records)
+        rounds = {r.index for r in records}
+        return len(rounds) >= HOPELESS_AFTER and all(r.measurement is None for r in records)
 
     def medians_us(self, case: Case) -> list[float]:
         """p50 of the last usable launch of every round."""
@@ -121,9 +123,12 @@ def measure(
     made_already = sum(bool(ledger.of_round(c, i)) for c in cases for i in range(policy.rounds))
     emit(StageStarted(stage, title, total, (total - made_already) * policy.launch_s))
     for index in range(policy.max_rounds if policy.precision else policy.rounds):
-        active = [c for c in cases if not ledger.hopeless(c) and _wanted(c, index, ledger, policy)]
+        given_up = [c for c in cases if ledger.hopeless(c)]
+        active = [c for c in cases if c not in given_up and _wanted(c, index, ledger, policy)]
         if not active:
             break
+        if index < policy.rounds:
+            progress.done += len(given_up)
         _one_round(index, active, files, session, policy, ledger, keep, progress, len(cases))
     _say_what_was_missed(cases, ledger, policy, emit)
     made = sum(len(records) for records in ledger.records.values())
@@ -162,9 +167,9 @@ def _one_round(
             )
             keep(record)
             ledger.add(record)
-            progress.timed += 1
             progress.spent_s += progress.clock() - began
             if attempt == 0:
+                progress.timed += 1
                 progress.done += 1
             _tell(case, record, index, progress, case_count)
 
@@ -177,35 +182,39 @@ def _repeat(record: LaunchRecord) -> bool:
 def _tell(
     case: Case, record: LaunchRecord, index: int, progress: _Progress, case_count: int
 ) -> None:
+    name = _name(case)
     if record.failure is not None:
-        progress.emit(
-            Note(f"{case.label}, round {index + 1}: {record.failure.message}", level="warning")
-        )
+        progress.emit(Note(f"{name}, round {index + 1}: {record.failure.message}", level="warning"))
     remaining = max(0, case_count * progress.policy.rounds - progress.done)
     again = " (repeated: tainted)" if record.attempt else ""
     progress.emit(
         StageAdvanced(
             progress.stage,
             progress.done,
-            f"round {index + 1}: {case.label}{again}",
+            f"round {index + 1}: {name}{again}",
             progress.left_s(remaining),
         )
     )
+
+
+def _name(case: Case) -> str:
+    return f"{case.model} · {case.label}"
 
 
 def _say_what_was_missed(
     cases: Sequence[Case], ledger: _Ledger, policy: RunPolicy, emit: Emit
 ) -> None:
     for case in cases:
+        name = _name(case)
         if ledger.hopeless(case):
             made = len(ledger.records[case.case_id])
             emit(
                 Note(
-                    f"{case.label}: failed {made} times out of {made}; not launched again",
+                    f"{name}: failed {made} times out of {made}; not launched again",
                     level="warning",
                 )
             )
         elif policy.precision is not None:
             verdict = precision_reached(ledger.medians_us(case), policy.precision)
             if not verdict.reached:
-                emit(Note(f"{case.label}: precision {verdict.reason}", level="warning"))
+                emit(Note(f"{name}: precision {verdict.reason}", level="warning"))
