@@ -128,6 +128,7 @@ def test_a_conversion_says_what_to_install(edgebench: Command) -> None:
     install = "pip install 'edgebench[convert]'"
     warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: fp16")]
     assert len(warnings) == 1
+    assert done.returncode == 3
     assert install in warnings[0]
     assert "Traceback" not in done.stderr
 

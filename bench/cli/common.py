@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from bench.errors import UserError
-from bench.records import RunData
+from bench.records import Outcome, RunData
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,7 +67,10 @@ def load_run(store_path: Path, run: str | None, project: str | None, *, samples:
 
 
 def print_comparison(data: RunData, *, report_to: Path | None) -> int:
-    """Print a run's table and recommendation, write its report; 1 if a gate failed."""
+    """Print a run's table and recommendation, write its report; return the exit code.
+
+    1 if a gate failed, else 3 if something of the plan could not be measured.
+    """
     from rich.console import Console
     from rich.text import Text
 
@@ -82,4 +85,13 @@ def print_comparison(data: RunData, *, report_to: Path | None) -> int:
     if report_to is not None:
         files = write_report(comparison, report_to)
         console.print(Text(f"Report: {files.html}"), soft_wrap=True)
-    return 1 if gate_failed(comparison) else 0
+    if gate_failed(comparison):
+        return 1
+    return 3 if _something_failed(data) else 0
+
+
+def _something_failed(data: RunData) -> bool:
+    """Whether a variant was not made, or no launch of a case ran to its end."""
+    ran = {item.case_id for item in data.launches if item.outcome is Outcome.OK}
+    launched = {item.case_id for item in data.launches}
+    return any(variant.failure is not None for variant in data.variants) or ran != launched

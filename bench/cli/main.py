@@ -3,7 +3,7 @@
 Nothing but click is imported before a verb is chosen: `--help` has to answer at once.
 
 Exit codes: 0 success, 1 a gate failed, 2 the user's error, 3 a device or the store
-failed, 130 interrupted.
+failed or a part of the plan could not be measured, 130 interrupted.
 """
 
 from __future__ import annotations

@@ -86,6 +86,6 @@ def command(directory: Path, store_path: Path) -> int:
         resume=False,
         resume_command=again("run", path, "--resume"),
     )
-    if code in (0, 1):
+    if code in (0, 1, 3):
         console.print(Text(f"See it again:  {again('show')}"))
     return code

@@ -42,7 +42,7 @@ def command(
     """Measure what PLAN (an edgebench.toml) says.
 
     Everything measured is in the store at once. Interrupt it when you like and go on
-    with --resume. Exit code 1 if a gate failed.
+    with --resume. Exit code 1 if a gate failed, 3 if a part could not be measured.
     """
     config = _narrow(read_plan(path), variants, devices, precision)
     plan = resolve(config, path.parent)

@@ -62,7 +62,7 @@ class Conversion:
             return
         self.advance("loading TensorFlow")
         if missing := missing_packages(variants):
-            why = f"{', '.join(missing)} is not installed; {install_hint()}"
+            why = f"not installed: {', '.join(missing)}; {install_hint()}"
             self.results |= {v: Failure("prerequisite", why) for v in variants}
             return
         groups = [
@@ -113,7 +113,7 @@ class Conversion:
         if "user_error" in message:
             raise UserError(str(message["user_error"]))
         if "missing" in message:
-            why = f"{message['missing']} is not installed; {install_hint()}"
+            why = f"not installed: {message['missing']}; {install_hint()}"
             for variant in group:
                 self.results[variant] = Failure("prerequisite", why, self._name(job.log))
         elif "progress" in message:
