@@ -66,8 +66,11 @@ class MeasuredCase:
 
     @property
     def delegation(self) -> Delegation | None:
-        """What the case's delegate took; UNKNOWN where the used launches disagree."""
-        seen = [m.delegation for m in self.measurements]
+        """What the case's delegate took; UNKNOWN where the launches disagree.
+
+        A tainted launch tells it as well as a clean one: load does not move a node.
+        """
+        seen = [item.measurement.delegation for item in self.launches if item.measurement]
         wanted = self.case.delegate.name
         if not seen:
             return None

@@ -348,3 +348,11 @@ def test_with_a_precision_asked_for_the_interval_is_the_wider_one() -> None:
     assert adaptive.p50_interval_us is not None
     assert adaptive.p50_interval_us.low < plain.low
     assert adaptive.p50_interval_us.confidence == 0.95
+
+
+def test_tainted_launches_still_tell_what_the_delegate_took() -> None:
+    spoilt = [replace(item, taints=("other load",)) for item in rounds(INT8, around(500))]
+    row = next(r for r in compare(run_data({INT8: spoilt})).rows if r.case.variant == "int8")
+    assert row.p50_us is None
+    assert row.delegation is not None
+    assert row.delegation.as_requested

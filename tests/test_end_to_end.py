@@ -159,6 +159,7 @@ LAUNCHES = "launch JOIN \"case\" USING (case_id) WHERE model != 'edgebench senti
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_controller_killed_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
     path = write_plan(tmp_path, rounds=12, measure='delegates = ["xnnpack"]')
     rng = random.Random(0)
