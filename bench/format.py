@@ -152,6 +152,16 @@ def visible(text: str) -> str:
     )
 
 
+def first_line(error: BaseException) -> str:
+    """What an exception says in one line of at most 300 characters; its type if nothing."""
+    return first_line_of(str(error), otherwise=type(error).__name__)
+
+
+def first_line_of(text: str, *, otherwise: str) -> str:
+    """The first line of a text, at most 300 characters; `otherwise` if it is blank."""
+    return (text.strip().splitlines() or [otherwise])[0][:300]
+
+
 def to_ascii(text: str) -> str:
     """The text for a terminal that knows ASCII only: µs as us, × as x, the rest escaped."""
     return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")

@@ -17,6 +17,8 @@ from types import FrameType
 
 import click
 
+from bench.cli.text import printable
+
 # verb -> (module of bench.cli, help); kept here so that --help imports none of them.
 VERBS = {
     "quickstart": ("quickstart", "Train, convert, measure and report on this machine."),
@@ -90,8 +92,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 def _complain(message: str) -> None:
     """One line on stderr; control characters made visible, since names are data."""
     line = " ".join(message.split())
-    visible = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
-    click.echo(f"edgebench: {visible}", err=True)
+    click.echo(f"edgebench: {printable(line)}", err=True)
 
 
 def entry() -> None:

@@ -15,6 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from bench.cli.text import printable
 from bench.events import Emit, Event, StageAdvanced, StageFinished, StageStarted
 
 Clock = Callable[[], float]
@@ -187,8 +188,7 @@ class _Lines:
 
 def _visible(text: str, console: Console) -> str:
     """Nothing that could move a cursor, and nothing that this console cannot encode."""
-    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-    return shown.encode(console.encoding, "replace").decode(console.encoding)
+    return printable(text).encode(console.encoding, "replace").decode(console.encoding)
 
 
 def _speaks_unicode(console: Console) -> bool:

@@ -18,7 +18,6 @@ from bench.variants.child import ChildExit, ChildJob, Message, run_children
 from bench.variants.inspect import ModelFacts, TensorFacts, read_model
 
 _AT_MOST = 2
-KERNELS = ("none", "xnnpack")
 
 
 def evaluate_variants(

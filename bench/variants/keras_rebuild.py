@@ -10,6 +10,8 @@ import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 
+from bench.format import first_line
+
 # Settings that Keras 3 layers have and tf_keras layers do not, or that say nothing
 # once the weights are copied.
 _DROPPED = frozenset(
@@ -52,7 +54,7 @@ def rebuild(model: Any) -> Any:
         try:
             _rebuild_layer(layer, made)
         except Exception as error:
-            raise CannotRebuild(f"layer {name}: {_first_line(error)}") from error
+            raise CannotRebuild(f"layer {name}: {first_line(error)}") from error
     return tf_keras.Model(
         [made[id(tensor)] for tensor in model.inputs],
         [made[id(tensor)] for tensor in model.outputs],
@@ -105,7 +107,3 @@ def _plain(value: Any) -> Any:
             return {"class_name": value["class_name"], "config": _plain(value["config"])}
         return {key: _plain(item) for key, item in value.items()}
     return value
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -17,6 +17,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from bench.format import first_line_of
+
 
 class CannotConvert(Exception):
     """The converter refused; the message is one line."""
@@ -56,7 +58,7 @@ def convert(
             data = converter.convert()
         except Exception as error:
             raise CannotConvert(_explain(error)) from error
-    said = dict.fromkeys(_first_line(str(warning.message)) for warning in caught)
+    said = dict.fromkeys(_first_line(warning.message) for warning in caught)
     return bytes(data), tuple(said)
 
 
@@ -76,8 +78,8 @@ def _explain(error: Exception) -> str:
     )
     if ops:
         return f"these ops have no TFLite kernel: {', '.join(ops)}"
-    return f"{type(error).__name__}: {_first_line(str(error))}"
+    return f"{type(error).__name__}: {_first_line(error)}"
 
 
-def _first_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no message"])[0][:300]
+def _first_line(said: object) -> str:
+    return first_line_of(str(said), otherwise="no message")

@@ -14,6 +14,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from numpy.typing import NDArray
 
+from bench.format import first_line
 from bench.variants.keras_rebuild import CannotRebuild, difference, rebuild
 from bench.variants.tf_source import Source, keras_source
 
@@ -71,7 +72,7 @@ def train(
         quantised = tfmot.quantization.keras.quantize_model(model)
     except Exception as error:
         raise CannotTrain(
-            f"tfmot cannot quantise this model: {_first_line(error)}; leave int8-qat out, or "
+            f"tfmot cannot quantise this model: {first_line(error)}; leave int8-qat out, or "
             "replace the layer"
         ) from error
     quantised.compile(
@@ -113,7 +114,3 @@ def _rebuilt(model: Any, x: NDArray[Any]) -> tuple[Any, float]:
 
 def _probabilities(outputs: NDArray[Any]) -> bool:
     return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -20,6 +20,7 @@ import h5py  # type: ignore[import-untyped]
 import tensorflow as tf
 
 from bench.errors import UserError
+from bench.format import first_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def load_source(path: Path) -> Source:
         raise
     except Exception as error:
         raise UserError(
-            f"model {path.name}: cannot be loaded ({_first_line(error)}); give a .keras or .h5 "
+            f"model {path.name}: cannot be loaded ({first_line(error)}); give a .keras or .h5 "
             "file of a model without custom code, or a SavedModel directory"
         ) from error
 
@@ -151,7 +152,3 @@ def _load_saved_model(path: Path) -> Source:
 
 def _shape(shape: Any) -> tuple[int, ...]:
     return tuple(-1 if n is None else int(n) for n in shape)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
