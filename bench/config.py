@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Variant = Literal["fp32", "fp16", "dynamic", "int8", "int8-qat"]
+# In the order of every table. What each one is stands in bench.variants.recipe.
+Variant = Literal[
+    "fp32",
+    "fp16",
+    "dynamic",
+    "dynamic-int4",
+    "weight-int8",
+    "int8",
+    "int8-uint8-io",
+    "int8-float-io",
+    "int8-qat",
+    "int16x8",
+    "select-tf-ops",
+]
 Delegate = Literal["none", "xnnpack"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
+# What a plan measures unless it names variants itself.
+MAIN_VARIANTS: tuple[Variant, ...] = ("fp32", "fp16", "dynamic", "int8", "int8-qat")
 DELEGATES: tuple[Delegate, ...] = get_args(Delegate)
+METRICS = ("top1", "topk", "mean_iou", "mae", "rmse", "cosine")
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f/\\]+$")]
+
+
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+def is_function(text: str) -> bool:
+    """Whether a setting names the user's own code, as "package.module:function"."""
+    return _FUNCTION.fullmatch(text) is not None
 
 
 class _Frozen(BaseModel):
@@ -31,24 +56,73 @@ class QatConfig(_Frozen):
     loss: str = "sparse_categorical_crossentropy"
 
 
+class ImagesConfig(_Frozen):
+    """How the pixels of an image directory become the model's input.
+
+    x = (pixel - mean) / std per channel, pixel in 0..255, after a resize to the model's
+    height and width. There is no default: another scaling than in training is the
+    commonest cause of a bad int8 model.
+
+    Attributes:
+        mean, std: one value, or one per channel.
+        channels: order of the channels, "rgb", "bgr" or "gray".
+    """
+
+    mean: float | tuple[float, ...]
+    std: float | tuple[float, ...]
+    channels: Literal["rgb", "bgr", "gray"] = "rgb"
+
+
+class MetricConfig(_Frozen):
+    """What "accuracy" means for a model.
+
+    Attributes:
+        name: top1, topk, mean_iou, mae, rmse, cosine (to the answers of fp32), or
+            "module:function" with f(outputs (N, ...), y (N, ...)) -> (N,) one score each.
+        k: of topk.
+        higher_is_better: of a "module:function"; the others know.
+    """
+
+    name: str = "top1"
+    k: int = Field(default=5, ge=2)
+    higher_is_better: bool = True
+
+    @model_validator(mode="after")
+    def _is_known(self) -> Self:
+        if self.name not in METRICS and not is_function(self.name):
+            raise ValueError(
+                f"{self.name!r} is no metric (known: {', '.join(METRICS)}, or module:function)"
+            )
+        return self
+
+
 class ModelConfig(_Frozen):
     """One model: a source to make variants of, or files that exist already.
 
     Attributes:
         name: how it is called in every table.
-        source: .keras, .h5 or SavedModel directory, relative to the plan's directory.
+        source: .keras, .h5, SavedModel directory or an fp32 .tflite, relative to the
+            plan's directory.
+        signature: of a SavedModel with several; None takes `serving_default`, or the only one.
         files: variant -> existing .tflite.
-        calibration: .npz with `x` (N, ...) for int8.
-        holdout: .npz with `x` (N, ...) and integer `y` (N,), for accuracy and inputs.
-        train: .npz with `x` and `y` for int8-qat.
+        calibration: .npz with `x` (N, ...), a directory of images (needs `images`) or
+            "module:function", for what is calibrated.
+        holdout: .npz with `x` (N, ...) and `y` (N, ...), or "module:function" that
+            returns (x, y), for accuracy and inputs.
+        train: the same, for int8-qat.
+        images: how pixels become input, where `calibration` is a directory.
+        metric: by which answers are judged.
     """
 
     name: Name
     source: str | None = None
+    signature: str | None = None
     files: dict[Variant, str] = Field(default_factory=dict)
     calibration: str | None = None
     holdout: str | None = None
     train: str | None = None
+    images: ImagesConfig | None = None
+    metric: MetricConfig = MetricConfig()
     qat: QatConfig = QatConfig()
 
     @model_validator(mode="after")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bench.config import VARIANTS, ModelConfig, PlanConfig, Variant
+from bench.config import MAIN_VARIANTS, VARIANTS, ModelConfig, PlanConfig, Variant
 from bench.errors import UserError
 from bench.identity import SENTINEL_MODEL, Case, DelegateSpec, sha256_of
 from bench.runners.base import LaunchLimits
+from bench.variants.recipe import RECIPES
 
 RUNNER_KIND = "invoke_loop"
 ACCURACY_GATES = {"accuracy_ratio_min", "accuracy_drop_max_points"}
@@ -20,7 +21,9 @@ ACCURACY_GATES = {"accuracy_ratio_min", "accuracy_drop_max_points"}
 # the estimate before anything of this run has been timed.
 LAUNCH_OVERHEAD_S = 0.4
 LOAD_TENSORFLOW_S = 8.0
-MAKE_VARIANT_S = {"fp32": 1.0, "fp16": 1.0, "dynamic": 1.0, "int8": 2.0, "int8-qat": 20.0}
+MAKE_VARIANT_S = 1.0
+CALIBRATE_S = 1.0
+TRAIN_S = 19.0
 EVALUATE_S = 1.5
 
 T = TypeVar("T")
@@ -122,12 +125,14 @@ def _variants_of(model: ModelConfig, asked: tuple[Variant, ...] | None) -> tuple
             continue
         if model.source is None:
             lacking[variant] = f"files.{variant} (a .tflite), or `source` to make it from"
-        elif variant == "int8" and model.calibration is None:
+        elif RECIPES[variant].needs_calibration and model.calibration is None:
             lacking[variant] = "`calibration` (.npz with x)"
-        elif variant == "int8-qat" and model.train is None:
+        elif RECIPES[variant].needs_training and model.train is None:
             lacking[variant] = "`train` (.npz with x and y)"
     if asked is None:
-        return tuple(variant for variant in VARIANTS if variant not in lacking)
+        # A file that was given is wanted, whatever its recipe.
+        wanted = {*MAIN_VARIANTS, *model.files}
+        return tuple(v for v in VARIANTS if v in wanted and v not in lacking)
     for variant in asked:
         if variant in lacking:
             raise UserError(f"model {model.name!r}: variant {variant} needs {lacking[variant]}")
@@ -185,13 +190,19 @@ class Estimate:
         return self.make_s + self.evaluate_s + self.measure_s
 
 
+def _make_s(variant: str) -> float:
+    recipe = RECIPES[variant]
+    extra = CALIBRATE_S * recipe.needs_calibration + TRAIN_S * recipe.needs_training
+    return MAKE_VARIANT_S + extra
+
+
 def estimate(plan: Plan) -> Estimate:
     """How long a plan will take on a small machine, told before it starts."""
     launches = len(expand(plan)) * plan.config.measure.rounds
     make_s = 0.0
     for model in plan.config.model:
         made = [v for v in plan.variants[model.name] if v not in model.files]
-        make_s += sum(MAKE_VARIANT_S[v] for v in made) + (LOAD_TENSORFLOW_S if made else 0.0)
+        make_s += sum(_make_s(v) for v in made) + (LOAD_TENSORFLOW_S if made else 0.0)
     evaluated = sum(
         len(plan.variants[model.name]) * len(plan.config.measure.delegates)
         for model in plan.config.model

@@ -1,0 +1,1 @@
+"""What is in a .tflite, read without TensorFlow and without running it."""
