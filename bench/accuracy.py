@@ -2,17 +2,22 @@
 
 Sources: Wilson 1927; Bonett and Price 2012 (Journal of Educational and Behavioral
 Statistics 37, the adjusted Wald interval of paired proportions); McNemar 1947, exact.
+What is no share of right answers: bench.resampling.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.format import score
+from bench.metrics import Metric, Statistics
+from bench.resampling import bootstrap, randomisation_p
 from bench.stats import Interval
 
 _CONFIDENCE = 0.95
@@ -30,6 +35,116 @@ class PairedDifference:
 
     points: float
     interval_points: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class PairedChange:
+    """A metric of one model minus that of another on the same samples.
+
+    Attributes:
+        difference: in the metric's unit, shares in 0..1.
+        interval: 95 %, of the same; None where there are too few samples for one.
+        p_value: two-sided, that the two are equally good.
+    """
+
+    difference: float
+    interval: Interval | None
+    p_value: float
+
+
+class Loss(StrEnum):
+    """What a paired change says of a loss.
+
+    NONE_SHOWN: the interval holds no change, and no loss beyond what is allowed.
+    WORSE, BETTER: the whole interval lies on one side.
+    UNCLEAR: a loss beyond what is allowed is neither shown nor excluded.
+    """
+
+    NONE_SHOWN = "no loss shown"
+    WORSE = "worse"
+    BETTER = "better"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True, slots=True)
+class LossVerdict:
+    """A verdict and how to say it: "worse by 0.8 to 2.9 points"."""
+
+    loss: Loss
+    text: str
+
+
+def judge_loss(
+    metric: Metric, change: PairedChange, samples: int, allowed: float | None
+) -> LossVerdict:
+    """Whether a change is a loss, as far as these samples can tell.
+
+    Args:
+        allowed: largest loss that is accepted, in the metric's unit; None if unknown.
+    """
+    around = change.interval
+    if around is None:
+        return LossVerdict(Loss.UNCLEAR, f"unclear: {samples} samples are too few to tell")
+    ends = sorted(metric.better(end, 0.0) for end in (around.low, around.high))
+    worst, best = ends
+    if worst == best == 0:
+        return LossVerdict(Loss.NONE_SHOWN, "no loss shown: equally good on every sample")
+    if best < 0:
+        return LossVerdict(Loss.WORSE, f"worse by {_range(metric, -best, -worst)}")
+    if worst > 0:
+        return LossVerdict(Loss.BETTER, f"better by {_range(metric, worst, best)}")
+    if allowed is not None and -worst <= allowed:
+        text = f"no loss shown, at most {_amount(metric, -worst)}"
+        return LossVerdict(Loss.NONE_SHOWN, text)
+    can_show = _amount(metric, (best - worst) / 2)
+    return LossVerdict(Loss.UNCLEAR, f"unclear: {samples} samples can show {can_show}")
+
+
+def _range(metric: Metric, low: float, high: float) -> str:
+    if metric.is_share:
+        return f"{100 * low:.1f} to {100 * high:.1f} points"
+    return f"{score(low, share=False)} to {score(high, share=False)}"
+
+
+def _amount(metric: Metric, value: float) -> str:
+    return f"{100 * value:.1f} points" if metric.is_share else score(value, share=False)
+
+
+def value_interval(metric: Metric, statistics: Statistics) -> Interval | None:
+    """95 % interval of a metric in its own unit; None where there are too few samples."""
+    if _right_or_wrong(metric, statistics):
+        return wilson(int(statistics.sum()), len(statistics))
+    return bootstrap(metric, (statistics,))
+
+
+def paired_change(metric: Metric, a: Statistics, b: Statistics) -> PairedChange:
+    """The metric of a minus that of b, both on the same samples in the same order.
+
+    Raises: ValueError if they are empty or of different shape.
+    """
+    if a.shape != b.shape or len(a) == 0:
+        raise ValueError(f"a pair needs the same samples: {a.shape} against {b.shape}")
+    if _right_or_wrong(metric, a) and _right_or_wrong(metric, b):
+        right_a, right_b = a[:, 0] == 1, b[:, 0] == 1
+        found = paired_difference(right_a, right_b)
+        around = found.interval_points
+        return PairedChange(
+            found.points / 100,
+            Interval(around.low / 100, around.high / 100, around.confidence, around.kind),
+            mcnemar_exact(right_a, right_b),
+        )
+    return PairedChange(
+        metric.value_of(a) - metric.value_of(b),
+        bootstrap(metric, (a, b)),
+        randomisation_p(metric, a, b),
+    )
+
+
+def _right_or_wrong(metric: Metric, statistics: Statistics) -> bool:
+    """Whether the value is the share of samples with a 1; a function may score so too."""
+    if metric.name in ("top1", "topk"):
+        return True
+    return metric.is_function and bool(np.isin(statistics, (0.0, 1.0)).all())
 
 
 def wilson(k: int, n: int) -> Interval:

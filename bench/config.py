@@ -56,6 +56,9 @@ class QatConfig(_Frozen):
     loss: str = "sparse_categorical_crossentropy"
 
 
+_Pixels = Annotated[int, Field(ge=1, le=4096)]
+
+
 class ImagesConfig(_Frozen):
     """How the pixels of an image directory become the model's input.
 
@@ -64,13 +67,29 @@ class ImagesConfig(_Frozen):
     commonest cause of a bad int8 model.
 
     Attributes:
-        mean, std: one value, or one per channel.
+        mean, std: one value, or one per channel, in the order of `channels`.
         channels: order of the channels, "rgb", "bgr" or "gray".
+        size: height and width, where the model's file does not tell them.
     """
 
     mean: float | tuple[float, ...]
     std: float | tuple[float, ...]
     channels: Literal["rgb", "bgr", "gray"] = "rgb"
+    size: tuple[_Pixels, _Pixels] | None = None
+
+    @model_validator(mode="after")
+    def _scales_every_channel(self) -> Self:
+        count = 1 if self.channels == "gray" else 3
+        for key, value in (("mean", self.mean), ("std", self.std)):
+            values = value if isinstance(value, tuple) else (value,)
+            if len(values) not in (1, count):
+                raise ValueError(
+                    f"{key} has {len(values)} values, channels = {self.channels!r} takes "
+                    f"{'1' if count == 1 else f'1 or {count}'}"
+                )
+            if key == "std" and 0 in values:
+                raise ValueError("std divides, and may not be 0")
+        return self
 
 
 class MetricConfig(_Frozen):

@@ -119,6 +119,35 @@ def points(value: float | None) -> str:
     return f"{'−' if value < 0 else '+'}{text}"
 
 
+def score(value: float | None, *, share: bool) -> str:
+    """The value of a metric: a share as "97.22 %", else with four digits, "0.0312"."""
+    if value is None or share:
+        return percent(value)
+    return f"{'−' if _finite(value) < 0 else ''}{_significant(abs(value), 4)}"
+
+
+def score_interval(interval: Interval, *, share: bool) -> str:
+    """The interval of a metric: "[96.1, 98.4]" in percent, or "[0.0290, 0.0341]"."""
+    if share:
+        return f"[{interval.low * 100:.1f}, {interval.high * 100:.1f}]"
+    return f"[{score(interval.low, share=False)}, {score(interval.high, share=False)}]"
+
+
+def score_change(value: float | None, *, share: bool) -> str:
+    """A change of a metric with its sign: of a share in percentage points."""
+    if value is None or share:
+        return points(None if value is None else 100 * value)
+    if _finite(value) == 0:
+        return "0"
+    return f"{'−' if value < 0 else '+'}{_significant(abs(value), 3)}"
+
+
+def score_change_interval(interval: Interval, *, share: bool) -> str:
+    """The interval of a change: "[−1.20, +0.31]"."""
+    low, high = (score_change(end, share=share) for end in (interval.low, interval.high))
+    return f"[{low}, {high}]"
+
+
 def ratio(value: float | None) -> str:
     """A ratio as "2.13×".
 
@@ -192,6 +221,13 @@ def _three_digits(value: float) -> str:
     rounded = float(f"{value:.2e}")
     decimals = max(0, 2 - math.floor(math.log10(rounded)))
     return f"{rounded:.{decimals}f}"
+
+
+def _significant(value: float, digits: int) -> str:
+    """Significant digits with the zeros that are known; whole from 10**digits on."""
+    if value == 0:
+        return "0"
+    return f"{value:.0f}" if value >= 10**digits else f"{value:#.{digits}g}".rstrip(".")
 
 
 def _signed_three_digits(value: float) -> str:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bench.config import MAIN_VARIANTS, VARIANTS, ModelConfig, PlanConfig, Variant
+from bench.config import MAIN_VARIANTS, VARIANTS, ModelConfig, PlanConfig, Variant, is_function
 from bench.errors import UserError
 from bench.identity import SENTINEL_MODEL, Case, DelegateSpec, sha256_of
+from bench.metrics import metric_of
 from bench.runners.base import LaunchLimits
 from bench.variants.recipe import RECIPES
+from bench.variants.tflite_source import CANNOT_MAKE, is_tflite
 
+SAMPLES = ("calibration", "holdout", "train")
 RUNNER_KIND = "invoke_loop"
 ACCURACY_GATES = {"accuracy_ratio_min", "accuracy_drop_max_points"}
 
@@ -77,14 +80,26 @@ def resolve(config: PlanConfig, root: Path) -> Plan:
     explicit_gate = ACCURACY_GATES & config.gates.model_fields_set
     variants: dict[str, tuple[Variant, ...]] = {}
     for model in config.model:
-        _check_paths(model, root)
-        variants[model.name] = _variants_of(model, config.measure.variants)
+        check_paths(model, root)
+        variants[model.name] = variants_of(model, config.measure.variants)
         if explicit_gate and model.holdout is None:
             raise UserError(
                 f"gates.{min(explicit_gate)} needs answers to judge: "
                 f"give model {model.name!r} a `holdout` (.npz with x and y)"
             )
+        refuse_points(config, model)
     return Plan(config, root.resolve(), variants)
+
+
+def refuse_points(config: PlanConfig, model: ModelConfig) -> None:
+    """Raise UserError where a plan limits points of a metric that has none."""
+    key = "accuracy_drop_max_points"
+    metric = metric_of(model.metric)
+    if key in config.gates.model_fields_set and not metric.is_share:
+        raise UserError(
+            f"gates.{key}: {metric.title} of model {model.name!r} is no share and has no "
+            "percentage points; limit it by gates.accuracy_ratio_min"
+        )
 
 
 def _refuse_doubles(field: str, values: Sequence[object] | None) -> None:
@@ -97,7 +112,8 @@ def _refuse_doubles(field: str, values: Sequence[object] | None) -> None:
             raise UserError(f"measure.{field} names {value!r} twice")
 
 
-def _check_paths(model: ModelConfig, root: Path) -> None:
+def check_paths(model: ModelConfig, root: Path) -> None:
+    """Raise UserError for the first file of a model that is not there."""
     paths = {
         "source": model.source,
         "calibration": model.calibration,
@@ -106,7 +122,9 @@ def _check_paths(model: ModelConfig, root: Path) -> None:
         **{f"files.{variant}": path for variant, path in model.files.items()},
     }
     for key, value in paths.items():
-        if value is not None and not _exists(root / value):
+        if value is None or (key in SAMPLES and is_function(value)):
+            continue
+        if not _exists(root / value):
             raise UserError(f"model {model.name!r}: {key}: no such file: {root / value}")
 
 
@@ -118,25 +136,47 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _variants_of(model: ModelConfig, asked: tuple[Variant, ...] | None) -> tuple[Variant, ...]:
-    lacking: dict[Variant, str] = {}
-    for variant in VARIANTS:
-        if variant in model.files:
-            continue
-        if model.source is None:
-            lacking[variant] = f"files.{variant} (a .tflite), or `source` to make it from"
-        elif RECIPES[variant].needs_calibration and model.calibration is None:
-            lacking[variant] = "`calibration` (.npz with x)"
-        elif RECIPES[variant].needs_training and model.train is None:
-            lacking[variant] = "`train` (.npz with x and y)"
+def variants_of(
+    model: ModelConfig,
+    asked: Sequence[Variant] | None,
+    *,
+    default: Sequence[Variant] = MAIN_VARIANTS,
+) -> tuple[Variant, ...]:
+    """The variants to make of a model, in table order.
+
+    Args:
+        asked: those wanted by name; None for what of `default` can be made, and `files`.
+
+    Raises: UserError for one that lacks what it is made from.
+    """
+    lacking = {v: why for v in VARIANTS if (why := _lacks(model, v)) is not None}
     if asked is None:
         # A file that was given is wanted, whatever its recipe.
-        wanted = {*MAIN_VARIANTS, *model.files}
+        wanted = {*default, *model.files}
         return tuple(v for v in VARIANTS if v in wanted and v not in lacking)
     for variant in asked:
         if variant in lacking:
-            raise UserError(f"model {model.name!r}: variant {variant} needs {lacking[variant]}")
+            raise UserError(f"model {model.name!r}: variant {variant} {lacking[variant]}")
     return tuple(variant for variant in VARIANTS if variant in asked)
+
+
+def _lacks(model: ModelConfig, variant: Variant) -> str | None:
+    """Why a variant cannot be made from what was given; None if it can."""
+    recipe = RECIPES[variant]
+    source = model.source
+    if variant in model.files:
+        return None
+    if recipe.by_quantizer and "fp32" in model.files:
+        return None
+    if source is None:
+        return f"needs files.{variant} (a .tflite), or `source` to make it from"
+    if is_tflite(source) and variant in CANNOT_MAKE:
+        return f"cannot be made of a .tflite: {CANNOT_MAKE[variant]}"
+    if recipe.needs_calibration and model.calibration is None:
+        return "needs `calibration` (.npz with x, a directory of images, or module:function)"
+    if recipe.needs_training and model.train is None:
+        return "needs `train` (.npz with x and y, or module:function)"
+    return None
 
 
 def expand(plan: Plan) -> tuple[Case, ...]:
@@ -202,7 +242,8 @@ def estimate(plan: Plan) -> Estimate:
     make_s = 0.0
     for model in plan.config.model:
         made = [v for v in plan.variants[model.name] if v not in model.files]
-        make_s += sum(_make_s(v) for v in made) + (LOAD_TENSORFLOW_S if made else 0.0)
+        converted = bool(made) and model.source is not None and not is_tflite(model.source)
+        make_s += sum(_make_s(v) for v in made) + LOAD_TENSORFLOW_S * converted
     evaluated = sum(
         len(plan.variants[model.name]) * len(plan.config.measure.delegates)
         for model in plan.config.model

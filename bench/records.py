@@ -221,6 +221,7 @@ class VariantRecord:
         path: the file, relative to the plan's output directory; None if not made.
         provenance: recipe, source sha256, calibration sha256 and count, seeds, tool
             versions, converter warnings, whether it came from the cache.
+        failure: why there is no file, or why nothing here can run the one that there is.
     """
 
     run_id: str
@@ -232,6 +233,17 @@ class VariantRecord:
     provenance: Json
     failure: Failure | None = None
 
+    @property
+    def usable(self) -> bool:
+        """Whether there is a file that can be evaluated and measured."""
+        return self.path is not None and self.failure is None
+
+    @property
+    def zip_bytes(self) -> int | None:
+        """Bytes of the file in an app package (deflate); None where nobody has looked."""
+        known = self.provenance.get("zip_bytes")
+        return known if isinstance(known, int) else None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluationRecord:
@@ -239,10 +251,14 @@ class EvaluationRecord:
 
     Attributes:
         kernels: "none" (plain) or "xnnpack": whose arithmetic gave the answers.
-        metric: "top1": share of right argmax.
-        value: in 0..1; None if it failed.
-        predictions: argmax per image, int32, in the holdout's order.
-        correct: whether each was right; paired tests need it.
+        metric, k, higher_is_better: by what they were judged, see bench.metrics.Metric.
+        value: of that metric; shares in 0..1; None if it failed.
+        predictions: argmax per sample, int32, in the holdout's order; None where the
+            model is no classifier.
+        statistics: (N, k) float64, what the metric is computed of, one row per sample;
+            paired tests need it.
+        labels: (N,) int32, the right class per sample, where there are predictions; None
+            also in runs of versions that did not keep them.
         holdout_sha256: of the arrays it was computed on.
     """
 
@@ -253,10 +269,21 @@ class EvaluationRecord:
     metric: str
     value: float | None
     predictions: NDArray[np.int32] | None
-    correct: NDArray[np.bool_] | None
+    statistics: NDArray[np.float64] | None
     holdout_sha256: str
     runtime: Json
     failure: Failure | None = None
+    labels: NDArray[np.int32] | None = None
+    k: int | None = None
+    higher_is_better: bool = True
+
+    @property
+    def correct(self) -> NDArray[np.bool_] | None:
+        """(N,) whether each answer was right; None where answers are not right or wrong."""
+        if self.statistics is None or self.metric not in ("top1", "topk"):
+            return None
+        right: NDArray[np.bool_] = self.statistics[:, 0] == 1
+        return right
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from bench.config import ModelConfig
 from bench.errors import EdgebenchError, UserError
 from bench.events import Emit, Note
 from bench.identity import launch_id, new_run_id
+from bench.metrics import metric_of
 from bench.plan import Plan, expand, launch_estimate_s
 from bench.records import (
     EvaluationRecord,
@@ -22,6 +23,7 @@ from bench.records import (
     VariantRecord,
 )
 from bench.runners.loop import InvokeLoopRunner
+from bench.samples import materialise
 from bench.scheduler import MAX_REPEATS, RunPolicy, measure
 from bench.sentinel import SentinelWatch, sentinel_case
 from bench.session import CaseFiles, Session
@@ -115,7 +117,17 @@ def _carry_out(
 ) -> None:
     files: dict[tuple[str, str], CaseFiles] = {}
     so_far = store.load(run_id)
-    for model in plan.config.model:
+    for planned in plan.config.model:
+        # Its answers are judged and its first item is measured: one array for both.
+        roles = [] if planned.holdout is None else ["holdout"]
+        model = materialise(
+            planned,
+            root=plan.root,
+            out=plan.out,
+            roles=roles,
+            emit=emit,
+            seed=plan.config.measure.seed,
+        )
         variants = make_variants(
             model,
             plan.variants[model.name],
@@ -128,12 +140,11 @@ def _carry_out(
         for variant in variants:
             store.add_variant(variant)
         _evaluate(plan, model, variants, store, run_id, so_far, emit)
+        inputs = _inputs(plan, model, variants)
         for variant in variants:
-            if variant.path is not None and variant.sha256 is not None:
+            if variant.usable and variant.path is not None and variant.sha256 is not None:
                 files[model.name, variant.variant] = CaseFiles(
-                    model=plan.out / variant.path,
-                    model_sha256=variant.sha256,
-                    inputs=_inputs(plan, model, plan.out / variant.path),
+                    model=plan.out / variant.path, model_sha256=variant.sha256, inputs=inputs
                 )
     for name, device in devices.items():
         _measure_on(plan, store, run_id, name, device, files, so_far, emit)
@@ -153,7 +164,8 @@ def _evaluate(
         return
     holdout = plan.root / model.holdout
     earlier = [e for e in so_far.evaluations if e.model == model.name]
-    if earlier and load_samples(holdout, "holdout").sha256 != earlier[0].holdout_sha256:
+    labels = metric_of(model.metric).labels
+    if earlier and load_samples(holdout, "holdout", labels).sha256 != earlier[0].holdout_sha256:
         # Its first item is also the input of every launch.
         raise UserError(
             f"holdout {holdout.name} has changed since run {run_id} began; "
@@ -161,20 +173,28 @@ def _evaluate(
         )
     done = {(e.variant, e.kernels) for e in earlier}
     kernels = plan.config.measure.delegates
-    made = [v for v in variants if v.path is not None]
-    if all((v.variant, k) in done for v in made for k in kernels):
+    if all((v.variant, k) in done for v in variants if v.usable for k in kernels):
         return
     records: tuple[EvaluationRecord, ...] = evaluate_variants(
-        variants, holdout, kernels, out=plan.out, run_id=run_id, emit=emit
+        variants,
+        holdout,
+        kernels,
+        metric=model.metric,
+        root=plan.root,
+        out=plan.out,
+        run_id=run_id,
+        emit=emit,
     )
     for record in records:
         store.add_evaluation(record)
 
 
-def _inputs(plan: Plan, model: ModelConfig, path: Path) -> Path | None:
-    if model.holdout is None:
+def _inputs(plan: Plan, model: ModelConfig, variants: Sequence[VariantRecord]) -> Path | None:
+    """One input for all variants of a model; None where there is no holdout to take it from."""
+    usable = [plan.out / v.path for v in variants if v.usable and v.path is not None]
+    if model.holdout is None or not usable:
         return None
-    return input_sample(path, plan.root / model.holdout, plan.out)
+    return input_sample(usable, plan.root / model.holdout, plan.out)
 
 
 def _measure_on(

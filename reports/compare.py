@@ -8,23 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from bench.accuracy import mcnemar_exact, paired_difference, wilson
 from bench.config import PlanConfig
 from bench.planfile import parse_plan
-from bench.records import EvaluationRecord, Measurement, RunData, RunStatus, VariantRecord
+from bench.records import Measurement, RunData, RunStatus, VariantRecord
 from bench.sentinel import judge
 from bench.stability import StabilityWord
 from bench.stats import adaptive_interval, launch_interval
+from reports.accuracies import Judged, Key, judge_all, shown_classes
 from reports.gates import apply_gates
 from reports.measured import MeasuredCase, measured_cases, why_not_as_requested
-from reports.model import Accuracy, Comparison, Row, VariantSummary
+from reports.model import (
+    Accuracy,
+    Comparison,
+    Row,
+    VariantSummary,
+)
 from reports.recommend import Evidence, recommend
 from reports.speedups import REFERENCE, Speedup, speedups
 
 # Below this number of units nothing is said about a device model (METHOD section 9).
 UNITS_OF_A_MODEL = 3
-
-_Evaluations = Mapping[tuple[str, str, str], EvaluationRecord]
 
 
 def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
@@ -41,13 +44,13 @@ def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
     cases = measured_cases(data, plan)
     ratios = speedups(cases, delta=plan.analysis.delta)
     variants = {(v.model, v.variant): v for v in data.variants}
-    evaluations = {(e.model, e.variant, e.kernels): e for e in data.evaluations}
+    judged = judge_all(data.evaluations, plan.gates)
     holdouts = {model.name: model.holdout is not None for model in plan.model}
     rows = []
     for item in cases:
         case = item.case
         holdout = holdouts.get(case.model, False)
-        accuracy, reason = _accuracy(item, evaluations, holdout)
+        accuracy, reason = _accuracy(item, judged, holdout)
         row = _row(
             item,
             variants.get((case.model, case.variant)),
@@ -63,8 +66,13 @@ def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
     evidence = Evidence(
         p50_by_round={item.case.case_id: item.p50_by_round for item in cases},
         batched=batched,
-        correct={key: e.correct for key, e in evaluations.items() if e.correct is not None},
+        statistics={
+            (e.model, e.variant, e.kernels): e.statistics
+            for e in data.evaluations
+            if e.statistics is not None
+        },
     )
+    recommendations = recommend(final, evidence, delta=plan.analysis.delta)
     return Comparison(
         run_id=data.run.run_id,
         project=data.run.project,
@@ -78,9 +86,10 @@ def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
         delta=plan.analysis.delta,
         rows=final,
         variants=_summaries(data.variants),
-        recommendations=recommend(final, evidence, delta=plan.analysis.delta),
+        recommendations=recommendations,
         notes=_notes(data, cases, final),
         simulated=data.run.simulated,
+        classes=shown_classes(judged, recommendations),
     )
 
 
@@ -147,48 +156,20 @@ def _p90_reason(measured: Sequence[Measurement]) -> str | None:
 
 
 def _accuracy(
-    item: MeasuredCase, evaluations: _Evaluations, holdout: bool
+    item: MeasuredCase, judged: Mapping[Key, Judged], holdout: bool
 ) -> tuple[Accuracy | None, str | None]:
     """Accuracy by the kernels of the case's delegate, and what is missing of it."""
     case, kernels = item.case, item.case.delegate.name
-    mine = evaluations.get((case.model, case.variant, kernels))
-    if mine is None:
-        if not holdout:
-            return None, "no holdout in the plan"
-        return None, f"{case.variant} was not evaluated with the kernels of {kernels}"
-    if mine.value is None or mine.correct is None or mine.correct.size == 0:
-        failure = mine.failure.message if mine.failure else "no answers were kept"
-        return None, f"evaluation failed: {failure}"
-    bare = Accuracy(
-        value=mine.value,
-        interval=wilson(int(mine.correct.sum()), int(mine.correct.size)),
-        images=int(mine.correct.size),
-        kernels=kernels,
-        change_points=None,
-        change_interval_points=None,
-        p_value=None,
-    )
-    if case.variant == REFERENCE:
-        return bare, None
-    reference = evaluations.get((case.model, REFERENCE, kernels))
-    if reference is None or reference.correct is None:
-        return bare, f"no change: {REFERENCE} was not evaluated with the kernels of {kernels}"
-    if (
-        reference.holdout_sha256 != mine.holdout_sha256
-        or reference.correct.shape != mine.correct.shape
-    ):
-        return bare, f"no change: {REFERENCE} was evaluated on another holdout"
-    difference = paired_difference(mine.correct, reference.correct)
-    return replace(
-        bare,
-        change_points=difference.points,
-        change_interval_points=difference.interval_points,
-        p_value=mcnemar_exact(mine.correct, reference.correct),
-    ), None
+    mine = judged.get((case.model, case.variant, kernels))
+    if mine is not None:
+        return mine.accuracy, mine.reason
+    if not holdout:
+        return None, "no holdout in the plan"
+    return None, f"{case.variant} was not evaluated with the kernels of {kernels}"
 
 
 def _pareto(rows: Sequence[Row], batched: Mapping[str, bool]) -> frozenset[str]:
-    """case_ids on the front of accuracy (high), p50 (low), size (low) per model and device.
+    """case_ids on the front of accuracy (good), p50 (low), size (low) per model and device.
 
     Batched cases have a front of their own, as they are never compared with the others.
     """
@@ -202,7 +183,8 @@ def _pareto(rows: Sequence[Row], batched: Mapping[str, bool]) -> frozenset[str]:
             and why_not_as_requested(row.delegation) is None
         ):
             place = (row.case.model, row.case.device, batched[row.case_id])
-            points[row.case_id] = (place, (-row.accuracy.value, row.p50_us, row.size_bytes))
+            badness = -row.accuracy.metric.better(row.accuracy.value, 0.0)
+            points[row.case_id] = (place, (badness, row.p50_us, row.size_bytes))
 
     def dominated(place: tuple[str, str, bool], mine: tuple[float, float, float]) -> bool:
         return any(
@@ -230,6 +212,7 @@ def _summaries(variants: Iterable[VariantRecord]) -> tuple[VariantSummary, ...]:
                 sha256=v.sha256,
                 failure=None if v.failure is None else v.failure.message,
                 provenance=v.provenance,
+                zip_bytes=v.zip_bytes,
             )
         )
     return tuple(summaries)
@@ -274,6 +257,12 @@ def _notes(data: RunData, cases: Sequence[MeasuredCase], rows: Sequence[Row]) ->
         notes.append(
             "Accuracy is by the kernels of each row's delegate (evaluated: "
             f"{', '.join(kernels)}); changes are paired on the same images."
+        )
+    other = {r.accuracy.metric.title for r in rows if r.accuracy and not r.accuracy.metric.is_share}
+    if other:
+        notes.append(
+            f"{', '.join(sorted(other))}: no share, so that changes are in its own unit and"
+            " accuracy_drop_max_points does not apply; accuracy_ratio_min does."
         )
     made = sum(row.launches_made for row in rows)
     lost = made - sum(row.launches_used for row in rows)

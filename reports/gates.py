@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from bench.config import DeviceGates, GatesConfig
@@ -9,7 +10,7 @@ from bench.format import confidence_remark, duration, duration_interval, memory,
 from bench.stability import StabilityWord
 from bench.stats import Interval
 from reports.measured import why_not_as_requested
-from reports.model import Comparison, GateResult, GateStatus, Row
+from reports.model import Accuracy, Comparison, GateResult, GateStatus, Row
 
 REFERENCE = "fp32"
 
@@ -28,7 +29,11 @@ def apply_gates(row: Row, gates: GatesConfig, *, holdout: bool) -> tuple[GateRes
     """
     if row.not_applicable is not None:
         return ()
-    results = list(_accuracy_gates(row, gates)) if holdout or row.accuracy is not None else []
+    results: list[GateResult] = []
+    if holdout or row.accuracy is not None:
+        results += accuracy_gates(
+            row.accuracy, row.accuracy_reason, gates, is_reference=row.case.variant == REFERENCE
+        )
     for limits in gates.device:
         if limits.device in ("*", row.case.device):
             results += _device_gates(row, limits)
@@ -40,44 +45,92 @@ def gate_failed(comparison: Comparison) -> bool:
     return any(gate.status is GateStatus.FAIL for row in comparison.rows for gate in row.gates)
 
 
-def _accuracy_gates(row: Row, gates: GatesConfig) -> Iterator[GateResult]:
+def accuracy_gates(
+    accuracy: Accuracy | None,
+    reason: str | None,
+    gates: GatesConfig,
+    *,
+    is_reference: bool,
+    reference: str = REFERENCE,
+) -> tuple[GateResult, ...]:
+    """The gates on accuracy, for one variant by one set of kernels.
+
+    accuracy_drop_max_points is for shares: another metric has no percentage points, and
+    only accuracy_ratio_min applies to it.
+
+    Args:
+        reason: why there is no accuracy, or no change.
+        reference: what the change is against, for the words.
+    """
     ratio_limit, drop_limit = gates.accuracy_ratio_min, gates.accuracy_drop_max_points
-    names = (("accuracy_ratio_min", ratio_limit), ("accuracy_drop_max_points", drop_limit))
-    if row.case.variant == REFERENCE:
-        for (name, limit), value in zip(names, (1.0, 0.0), strict=True):
-            yield GateResult(name, GateStatus.PASS, limit, value, f"{REFERENCE} is the reference")
-        return
-    accuracy = row.accuracy
-    change = None if accuracy is None else accuracy.change_points
-    around = None if accuracy is None else accuracy.change_interval_points
-    if accuracy is None or change is None or around is None:
-        reason = row.accuracy_reason or f"no accuracy of {REFERENCE} to compare with"
-        for name, limit in names:
-            yield GateResult(name, GateStatus.UNKNOWN, limit, None, reason)
-        return
-    reference = accuracy.value - change / 100
-    shown = f"accuracy {points(change)} points [{points(around.low)}, {points(around.high)}]"
-    if reference <= 0:
-        reason = f"{REFERENCE} is never right: there is no ratio"
-        yield GateResult("accuracy_ratio_min", GateStatus.UNKNOWN, ratio_limit, None, reason)
-    else:
-        # The accuracy of fp32 counts as known: what is uncertain is the paired change.
-        low, high = (1 + end / 100 / reference for end in (around.low, around.high))
-        yield GateResult(
-            "accuracy_ratio_min",
-            _at_least(low, high, ratio_limit),
-            ratio_limit,
-            accuracy.value / reference,
-            f"accuracy {accuracy.value / reference:.4f} [{low:.4f}, {high:.4f}] of {REFERENCE},"
-            f" limit {ratio_limit:g}",
+    limits = {"accuracy_ratio_min": ratio_limit, "accuracy_drop_max_points": drop_limit}
+    if accuracy is not None and not accuracy.metric.is_share:
+        del limits["accuracy_drop_max_points"]
+    if is_reference:
+        equal = {"accuracy_ratio_min": 1.0, "accuracy_drop_max_points": 0.0}
+        return tuple(
+            GateResult(name, GateStatus.PASS, limit, equal[name], f"{reference} is the reference")
+            for name, limit in limits.items()
         )
-    yield GateResult(
-        "accuracy_drop_max_points",
-        _at_least(around.low, around.high, -drop_limit),
-        drop_limit,
-        -change,
-        f"{shown} against {REFERENCE}, limit {points(-drop_limit)}",
+    if accuracy is None or accuracy.change is None or accuracy.change_interval is None:
+        why = reason or (
+            f"no accuracy of {reference} to compare with"
+            if accuracy is None or accuracy.change is None
+            else f"{accuracy.images} samples are too few for an interval"
+        )
+        return tuple(
+            GateResult(name, GateStatus.UNKNOWN, limit, None, why) for name, limit in limits.items()
+        )
+    change, around = accuracy.change, accuracy.change_interval
+    results = [_ratio_gate(accuracy, change, around, ratio_limit, reference)]
+    if accuracy.metric.is_share:
+        low, high = 100 * around.low, 100 * around.high
+        shown = f"{accuracy.metric.title} {points(100 * change)} points"
+        results.append(
+            GateResult(
+                "accuracy_drop_max_points",
+                _at_least(low, high, -drop_limit),
+                drop_limit,
+                -100 * change,
+                f"{shown} [{points(low)}, {points(high)}] against {reference}, "
+                f"limit {points(-drop_limit)}",
+            )
+        )
+    return tuple(results)
+
+
+def _ratio_gate(
+    accuracy: Accuracy, change: float, around: Interval, limit: float, reference: str
+) -> GateResult:
+    """Value divided by that of the reference, or where less is better, the other way round.
+
+    The reference's own value counts as known: what is uncertain is the paired change.
+    """
+    name, metric = "accuracy_ratio_min", accuracy.metric
+    base = accuracy.value - change
+    if base <= 0:
+        why = f"{reference} is never right" if metric.is_share else f"{reference} has {base:.4g}"
+        return GateResult(name, GateStatus.UNKNOWN, limit, None, f"{why}: there is no ratio")
+    if metric.higher_is_better:
+        ratio, low, high = ((base + c) / base for c in (change, around.low, around.high))
+    else:
+        # No error at all is better than any limit asks for.
+        ratio, low, high = (
+            base / (base + c) if base + c > 0 else math.inf
+            for c in (change, around.high, around.low)
+        )
+    return GateResult(
+        name,
+        _at_least(low, high, limit),
+        limit,
+        ratio if math.isfinite(ratio) else None,
+        f"{metric.title} {_ratio(ratio)} [{_ratio(low)}, {_ratio(high)}] of {reference}"
+        f"{'' if metric.higher_is_better else ' (less is better)'}, limit {limit:g}",
     )
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else "without bound"
 
 
 def _device_gates(row: Row, limits: DeviceGates) -> Iterator[GateResult]:

@@ -177,7 +177,8 @@ def _failure(
         return None
     if not launches:
         if variant is not None and variant.failure is not None:
-            return f"{planned.case.variant} was not made: {variant.failure.message}"
+            what = "was not made" if variant.path is None else "cannot run"
+            return f"{planned.case.variant} {what}: {variant.failure.message}"
         if foreign:
             return f"all {foreign} launches measured another file than the variant's"
         return f"not measured: the run is {status}"

@@ -1,9 +1,9 @@
 """What a comparison says, ready to be rendered: values, never formatted text.
 
 Made by reports.compare from stored records; read by reports.render and
-reports.export. Latencies in microseconds, sizes in bytes, accuracies in 0..1,
-accuracy changes in percentage points. None is "not measured", and a reason
-stands beside it wherever a person would ask for one.
+reports.export. Latencies in microseconds, sizes in bytes, accuracies in 0..1 or the
+metric's own unit. None is "not measured", and a reason stands beside it wherever a
+person would ask for one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.accuracy import LossVerdict
 from bench.identity import Case
+from bench.metrics import Metric
 from bench.records import Delegation
 from bench.stability import Stability
 from bench.stats import Interval, RatioVerdict
@@ -51,24 +53,98 @@ class GateResult:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Accuracy of one variant by the kernels of one case.
+    """Accuracy of one variant by the kernels of one case, whatever the metric.
 
     Attributes:
-        value: share of right answers in 0..1; interval: 95 % (Wilson).
-        images: size of the holdout.
+        metric: which one; shares are in 0..1, all others in a unit of their own.
+        value: of it; interval: 95 %, None where there are too few samples for one.
+        images: number of samples in the holdout.
         kernels: whose arithmetic it was ("none" or "xnnpack").
-        change_points: minus or plus percentage points against fp32 by the same
-            kernels; change_interval_points: 95 %, paired; None for fp32 itself.
-        p_value: exact McNemar test on the same images; None for fp32.
+        change: value minus that of fp32 by the same kernels; change_interval: 95 %, paired;
+            both None for fp32 itself.
+        p_value: two-sided, on the same samples (McNemar, or by randomisation); None for fp32.
+        verdict: what the change says, in words; None for fp32.
+        agreeing: number of samples on which it answers as fp32 does; None for fp32, and
+            where the model is no classifier.
     """
 
+    metric: Metric
     value: float
-    interval: Interval
+    interval: Interval | None
     images: int
     kernels: str
-    change_points: float | None
-    change_interval_points: Interval | None
-    p_value: float | None
+    change: float | None = None
+    change_interval: Interval | None = None
+    p_value: float | None = None
+    verdict: LossVerdict | None = None
+    agreeing: int | None = None
+
+    @property
+    def change_points(self) -> float | None:
+        """The change in percentage points; None where it is no share."""
+        return None if self.change is None or not self.metric.is_share else 100 * self.change
+
+    @property
+    def change_interval_points(self) -> Interval | None:
+        """Its interval, likewise."""
+        around = self.change_interval
+        if around is None or not self.metric.is_share:
+            return None
+        return Interval(100 * around.low, 100 * around.high, around.confidence, around.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """How one class fares.
+
+    Attributes:
+        images: of that class in the holdout.
+        recall: share of them that were found; None without any.
+        precision: share of right ones among the answers of that class; None without any.
+        recall_change: recall minus that of fp32, in 0..1; None for fp32.
+    """
+
+    label: int
+    images: int
+    recall: float | None
+    precision: float | None
+    recall_change: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """`count` images of class `label` were taken for `predicted`; by fp32 `before` of them."""
+
+    label: int
+    predicted: int
+    count: int
+    before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassReport:
+    """The classes of one variant by one set of kernels, no more than can be read.
+
+    Attributes:
+        classes: number of classes in labels and answers.
+        rows: the classes in order, or, of many, those that lost most; `left_out` others.
+        matrix: rows are labels, columns answers; () where there are too many classes.
+        confusions: the commonest, most frequent first.
+        images: of the holdout; `agreeing` of them it answers as fp32 does, None for fp32.
+        verdict: whether it lost accuracy, in words; "" for fp32.
+    """
+
+    model: str
+    variant: str
+    kernels: str
+    classes: int
+    rows: tuple[ClassRow, ...]
+    left_out: int
+    matrix: tuple[tuple[int, ...], ...]
+    confusions: tuple[Confusion, ...]
+    images: int
+    agreeing: int | None = None
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +228,12 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class VariantSummary:
-    """One variant of one model, independent of where it ran."""
+    """One variant of one model, independent of where it ran.
+
+    Attributes:
+        size_bytes, zip_bytes: of the file, and of what it takes in an app package.
+        size_ratio: size_bytes divided by that of fp32.
+    """
 
     model: str
     variant: str
@@ -161,6 +242,7 @@ class VariantSummary:
     sha256: str | None
     failure: str | None
     provenance: Mapping[str, Any]
+    zip_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +256,7 @@ class Comparison:
         delta: smallest relative change that counts, e.g. 0.02.
         notes: sentences that must be read with the numbers (speaks for this unit ...).
         simulated: True if any number of it is.
+        classes: of classifiers, one per variant that was evaluated.
     """
 
     run_id: str
@@ -191,3 +274,4 @@ class Comparison:
     recommendations: tuple[Recommendation, ...]
     notes: tuple[str, ...]
     simulated: bool
+    classes: tuple[ClassReport, ...] = ()

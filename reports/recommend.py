@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.accuracy import mcnemar_exact
-from bench.format import duration_with_interval, points, ratio, threads
+from bench.accuracy import paired_change
+from bench.format import duration_with_interval, ratio, score, score_change, threads
 from bench.matrix import judge_pairs
+from bench.metrics import Metric, Statistics
 from bench.power import SIGNIFICANCE, percent
 from bench.stability import StabilityWord
 from bench.stats import RatioVerdict, geometric_mean
@@ -28,12 +27,12 @@ class Evidence:
     Attributes:
         p50_by_round: case_id -> round -> p50 in us of the launch that counts.
         batched: case_id -> whether its samples hold several invokes.
-        correct: (model, variant, kernels) -> whether each image was answered rightly.
+        statistics: (model, variant, kernels) -> what its accuracy is computed of.
     """
 
     p50_by_round: Mapping[str, Mapping[int, float]]
     batched: Mapping[str, bool]
-    correct: Mapping[tuple[str, str, str], NDArray[np.bool_]]
+    statistics: Mapping[tuple[str, str, str], Statistics]
 
 
 # device -> the row that stands for the variant there.
@@ -232,21 +231,26 @@ def _why_of_equals(
         f"Equally fast (not significantly slower than {fastest}, the fastest): "
         f"{', '.join(equal)}. Of these {winner} is"
     )
-    if _accuracy(chosen[winner]) == -1.0:
+    best = _least_accurate(chosen[winner])
+    if best.accuracy is None:
         return f"{text} the smallest."
+    metric = best.accuracy.metric
     rival = max(others, key=lambda v: _accuracy(chosen[v]))
-    gap = 100 * (_accuracy(chosen[winner]) - _accuracy(chosen[rival]))
+    other = _least_accurate(chosen[rival])
+    if other.accuracy is None:
+        return f"{text} the one whose accuracy is known."
+    gap = best.accuracy.value - other.accuracy.value
     if gap == 0:
         return f"{text} the smallest at the same accuracy as {rival}."
     answers = [
-        evidence.correct.get((model, variant, _least_accurate(chosen[variant]).case.delegate.name))
-        for variant in (winner, rival)
+        evidence.statistics.get((model, row.case.variant, row.case.delegate.name))
+        for row in (best, other)
     ]
     p = None
     if answers[0] is not None and answers[1] is not None and answers[0].shape == answers[1].shape:
-        p = mcnemar_exact(answers[0], answers[1])
+        p = paired_change(metric, answers[0], answers[1]).p_value
     sure = "not tested" if p is None else f"{_significance(p)}, p = {p:.2g}"
-    return f"{text} the most accurate, {points(gap)} points against {rival} ({sure})."
+    return f"{text} the most accurate, {_change(metric, gap)} against {rival} ({sure})."
 
 
 def _praise(best: _Chosen, reference_size: int | None) -> str:
@@ -270,11 +274,19 @@ def _accuracy_text(row: Row) -> str:
     accuracy = row.accuracy
     if accuracy is None:
         return f"accuracy was not checked ({row.accuracy_reason or 'no evaluation'})"
-    text = f"accuracy {100 * accuracy.value:.1f} %"
-    if accuracy.change_points is None or accuracy.p_value is None:
+    metric = accuracy.metric
+    value = (
+        f"{100 * accuracy.value:.1f} %" if metric.is_share else score(accuracy.value, share=False)
+    )
+    text = f"{metric.title} {value}"
+    if accuracy.change is None or accuracy.p_value is None:
         return text
-    change = points(accuracy.change_points)
-    return f"{text} ({change} points against {REFERENCE}, {_significance(accuracy.p_value)})"
+    change = _change(metric, accuracy.change)
+    return f"{text} ({change} against {REFERENCE}, {_significance(accuracy.p_value)})"
+
+
+def _change(metric: Metric, change: float) -> str:
+    return score_change(change, share=metric.is_share) + (" points" if metric.is_share else "")
 
 
 def _significance(p_value: float) -> str:
@@ -282,13 +294,19 @@ def _significance(p_value: float) -> str:
 
 
 def _least_accurate(best: _Chosen) -> Row:
-    return min(best.values(), key=lambda row: -1.0 if row.accuracy is None else row.accuracy.value)
+    """Of its rows, as the kernels of devices may differ; one without accuracy first."""
+    return min(best.values(), key=_goodness)
 
 
 def _accuracy(best: _Chosen) -> float:
-    """The lowest over devices, as their kernels may differ; -1 where it is unknown."""
-    accuracy = _least_accurate(best).accuracy
-    return -1.0 if accuracy is None else accuracy.value
+    """How good the least accurate of its rows is: more is better, whatever the metric."""
+    return _goodness(_least_accurate(best))
+
+
+def _goodness(row: Row) -> float:
+    if row.accuracy is None:
+        return -math.inf
+    return row.accuracy.metric.better(row.accuracy.value, 0.0)
 
 
 def _size(best: _Chosen) -> float:

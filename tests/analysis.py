@@ -13,6 +13,7 @@ from records import NOW, RUN_ID, case, launch, measurement
 from bench.config import GatesConfig, MeasureConfig, ModelConfig, PlanConfig
 from bench.digest import digest
 from bench.identity import Case
+from bench.metrics import metric_named
 from bench.records import (
     Coverage,
     Delegation,
@@ -83,10 +84,33 @@ def evaluation(variant: str, correct: NDArray[np.bool_], kernels: str) -> Evalua
         metric="top1",
         value=float(correct.mean()),
         predictions=None,
-        correct=correct,
+        statistics=correct.astype(np.float64)[:, None],
         holdout_sha256="h",
         runtime={},
     )
+
+
+def errors(mean: float, images: int = 700, *, seed: int = 0) -> NDArray[np.float64]:
+    """Absolute errors around a mean, (images, 1), alike for the same seed."""
+    draws = np.random.default_rng(seed).gamma(4, 0.25, (images, 1))
+    return draws * (mean / draws.mean())
+
+
+def by_metric(data: RunData, metric: str, statistics: Mapping[str, NDArray[np.float64]]) -> RunData:
+    """The run with evaluations by another metric, by both kinds of kernels."""
+    judge = metric_named(metric)
+    made = tuple(
+        replace(
+            evaluation(variant, answers(1), kernels),
+            metric=metric,
+            value=judge.value_of(rows),
+            statistics=rows,
+            higher_is_better=judge.higher_is_better,
+        )
+        for variant, rows in statistics.items()
+        for kernels in ("none", "xnnpack")
+    )
+    return replace(data, evaluations=made)
 
 
 def variant_record(variant: str, **changes: Any) -> VariantRecord:

@@ -76,6 +76,14 @@ class GraphBuilder:
         self._tensors.append(t)
         return len(self._tensors) - 1
 
+    def retype(self, tensor: int, tensor_type: int) -> None:
+        """Make a tensor of a type that numpy lacks, such as INT4."""
+        self._tensors[tensor].type = tensor_type
+
+    def quantization(self, tensor: int) -> Any:
+        """The schema's object for the quantisation of a tensor that has a scale."""
+        return self._tensors[tensor].quantization
+
     def op(
         self,
         code: int,
@@ -297,6 +305,91 @@ def flex_model(features: int = 16) -> bytes:
     x = g.tensor((1, features), name="input")
     y = g.tensor((1, features), name="output")
     g.op(schema.BuiltinOperator.CUSTOM, (x,), (y,), custom="FlexErf")
+    return g.build((x,), (y,))
+
+
+def _convert(g: GraphBuilder, x: int, y: int, name: str) -> int:
+    """QUANTIZE or DEQUANTIZE of x into y; returns y."""
+    options = {"QUANTIZE": schema.QuantizeOptionsT, "DEQUANTIZE": schema.DequantizeOptionsT}
+    g.op(getattr(schema.BuiltinOperator, name), (x,), (y,), options[name](), version=2)
+    return y
+
+
+def _dense_int8(g: GraphBuilder, x: int, n: int, dtype: Any = np.int8, name: str = "") -> int:
+    """FULLY_CONNECTED, (1, n) -> (1, n), int8 weights and quantised activations of `dtype`."""
+    data = g.rng.integers(-127, 128, (n, n))
+    w = g.tensor((n, n), np.int8, data=data, scale=0.01)
+    wide = np.int64 if dtype is np.int16 else np.int32
+    b = g.tensor((n,), wide, data=np.arange(n), scale=0.01 / 16)
+    y = g.tensor((1, n), dtype, name=name or None, scale=0.5)
+    g.op(schema.BuiltinOperator.FULLY_CONNECTED, (x, w, b), (y,), _dense_options(0), version=4)
+    return y
+
+
+def island_model(features: int = 16) -> bytes:
+    """int8 in and out; between two int8 FULLY_CONNECTED, ATAN2 and ABS stayed float.
+
+    int8 FC, DEQUANTIZE, ATAN2, ABS, QUANTIZE, int8 FC: one island of two ops.
+    """
+    g = GraphBuilder()
+    x = g.tensor((1, features), np.int8, name="input", scale=1 / 16)
+    y = _dense_int8(g, x, features)
+    y = _convert(g, y, g.tensor((1, features), name="decoded"), "DEQUANTIZE")
+    angle = g.tensor((1, features), name="angle")
+    g.op(schema.BuiltinOperator.ATAN2, (y, y), (angle,), schema.ATan2OptionsT())
+    size = g.tensor((1, features), name="size")
+    g.op(schema.BuiltinOperator.ABS, (angle,), (size,), schema.AbsOptionsT())
+    y = _convert(
+        g, size, g.tensor((1, features), np.int8, name="encoded", scale=1 / 16), "QUANTIZE"
+    )
+    return g.build((x,), (_dense_int8(g, y, features, name="output"),))
+
+
+def quantised_border_model(
+    border: Any = np.float32, inner: Any = np.int8, features: int = 16
+) -> bytes:
+    """FULLY_CONNECTED on `inner` activations, with QUANTIZE and DEQUANTIZE at the borders.
+
+    border=np.uint8 gives uint8 inputs and outputs, inner=np.int16 an int16x8 model.
+    """
+    g = GraphBuilder()
+    scaled: dict[str, Any] = {} if border is np.float32 else {"scale": 1 / 16, "zero_point": 128}
+    x = g.tensor((1, features), border, name="input", **scaled)
+    q = _convert(g, x, g.tensor((1, features), inner, scale=1 / 16), "QUANTIZE")
+    y = _dense_int8(g, q, features, inner)
+    scaled = {"scale": 0.5, "zero_point": 128} if scaled else {}
+    out = g.tensor((1, features), border, name="output", **scaled)
+    _convert(g, y, out, "QUANTIZE" if scaled else "DEQUANTIZE")
+    return g.build((x,), (out,))
+
+
+def int8_weights_model(features: int = 16, *, decoded: bool) -> bytes:
+    """FULLY_CONNECTED on float activations with int8 weights.
+
+    decoded=True puts a DEQUANTIZE behind the weights (weight-int8); without it the kernel
+    quantises the activations while it runs (dynamic).
+    """
+    g = GraphBuilder()
+    x = g.tensor((1, features), name="input")
+    data = g.rng.integers(-127, 128, (features, features))
+    w = g.tensor((features, features), np.int8, data=data, scale=[0.01] * features)
+    if decoded:
+        w = _convert(g, w, g.tensor((features, features)), "DEQUANTIZE")
+    y = g.tensor((1, features), name="output")
+    g.op(schema.BuiltinOperator.FULLY_CONNECTED, (x, w, -1), (y,), _dense_options(0), version=9)
+    return g.build((x,), (y,))
+
+
+def int4_model(features: int = 16) -> bytes:
+    """FULLY_CONNECTED on float activations with packed int4 weights, a quarter of them zero."""
+    g = GraphBuilder()
+    x = g.tensor((1, features), name="input")
+    values = np.tile(np.array([0, 1, -8, 7]), features * features // 4)
+    packed = ((values[1::2] & 15) << 4 | values[::2] & 15).astype(np.uint8)
+    w = g.tensor((features, features), np.int8, data=packed, scale=0.01)
+    g.retype(w, schema.TensorType.INT4)
+    y = g.tensor((1, features), name="output")
+    g.op(schema.BuiltinOperator.FULLY_CONNECTED, (x, w, -1), (y,), _dense_options(0), version=9)
     return g.build((x,), (y,))
 
 

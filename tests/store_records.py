@@ -171,7 +171,11 @@ def variants(draw: st.DrawFn, run_id: str) -> VariantRecord:
 @st.composite
 def evaluations(draw: st.DrawFn, run_id: str) -> EvaluationRecord:
     classes = st.lists(st.integers(-(2**31), 2**31 - 1), max_size=20)
-    flags = st.lists(st.booleans(), max_size=20)
+    labels = st.lists(st.integers(0, 2**31 - 1), max_size=20)
+    width = draw(st.integers(1, 4))
+    rows = st.lists(st.tuples(*[floats] * width), max_size=10).map(
+        lambda v: np.array(v, dtype=np.float64).reshape(-1, width)
+    )
     return EvaluationRecord(
         run_id=run_id,
         model=draw(texts),
@@ -180,10 +184,13 @@ def evaluations(draw: st.DrawFn, run_id: str) -> EvaluationRecord:
         metric=draw(texts),
         value=draw(st.none() | floats),
         predictions=draw(st.none() | classes.map(lambda v: np.array(v, dtype=np.int32))),
-        correct=draw(st.none() | flags.map(lambda v: np.array(v, dtype=np.bool_))),
+        statistics=draw(st.none() | rows),
         holdout_sha256=draw(texts),
         runtime=draw(json_objects),
         failure=draw(st.none() | failures),
+        labels=draw(st.none() | labels.map(lambda v: np.array(v, dtype=np.int32))),
+        k=draw(st.none() | integers),
+        higher_is_better=draw(st.booleans()),
     )
 
 

@@ -63,7 +63,11 @@ def test_every_planned_case_is_a_row_in_the_order_of_the_plan() -> None:
         made=[
             *map(variant_record, ("fp32", "int8", "fp16", "dynamic")),
             variant_record(
-                "int8-qat", size_bytes=None, sha256=None, failure=Failure("qat", "no train data")
+                "int8-qat",
+                path=None,
+                size_bytes=None,
+                sha256=None,
+                failure=Failure("qat", "no train data"),
             ),
         ],
         not_applicable={impossible: "plain kernels only"},
@@ -232,7 +236,7 @@ def test_accuracy_is_by_the_kernels_of_the_row_and_paired_with_fp32() -> None:
         correct={"fp32": answers(680), "int8": answers(673)},
     )
     swapped = tuple(
-        replace(e, correct=answers(690), value=690 / 700)
+        replace(e, statistics=answers(690).astype(float)[:, None], value=690 / 700)
         if (e.variant, e.kernels) == ("int8", "none")
         else e
         for e in data.evaluations
@@ -251,6 +255,37 @@ def test_accuracy_is_by_the_kernels_of_the_row_and_paired_with_fp32() -> None:
     assert reference is not None
     assert reference.change_points is None
     assert reference.p_value is None
+
+
+def test_agreement_verdict_and_classes_come_with_the_answers() -> None:
+    data = run_data(
+        matrix({"fp32": 1000, "int8": 500}),
+        correct={"fp32": answers(680), "int8": answers(673)},
+    )
+    labels = np.arange(700, dtype=np.int32) % 10
+    right = {"fp32": answers(680), "int8": answers(673)}
+    data = replace(
+        data,
+        evaluations=tuple(
+            replace(
+                e,
+                labels=labels,
+                predictions=np.where(right[e.variant], labels, (labels + 1) % 10).astype(np.int32),
+            )
+            for e in data.evaluations
+        ),
+    )
+    comparison = compare(data)
+    found = row(comparison, "int8").accuracy
+    assert found is not None
+    assert found.agreeing == 693
+    assert found.verdict is not None
+    assert found.verdict.text == "worse by 0.2 to 1.8 points"
+    # Both sets of kernels were evaluated; one is shown, that of the recommendation.
+    assert [(c.variant, c.kernels) for c in comparison.classes] == [
+        ("fp32", "xnnpack"), ("int8", "xnnpack"),
+    ]  # fmt: skip
+    assert sum(map(sum, comparison.classes[1].matrix)) == 700
 
 
 def test_a_change_needs_fp32_on_the_same_holdout() -> None:
@@ -278,7 +313,7 @@ def test_why_there_is_no_accuracy() -> None:
     missed = row(compare(replace(data, evaluations=())), "fp32")
     assert missed.accuracy_reason == "fp32 was not evaluated with the kernels of xnnpack"
     failed = tuple(
-        replace(e, value=None, correct=None, failure=Failure("load", "does not load"))
+        replace(e, value=None, statistics=None, failure=Failure("load", "does not load"))
         for e in data.evaluations
     )
     missed = row(compare(replace(data, evaluations=failed)), "fp32")

@@ -123,3 +123,29 @@ def test_ascii_text_is_ascii(text: str) -> None:
 
 def test_the_alphabet_of_tables_has_words_in_ascii() -> None:
     assert fmt.to_ascii("1.91 µs – 2.13× −0.14") == "1.91 us - 2.13x -0.14"
+
+
+@pytest.mark.parametrize(
+    ("value", "share", "text", "change"),
+    [
+        (0.9722, True, "97.22 %", "+97.22"),
+        (0.031234, False, "0.03123", "+0.0312"),
+        (1.0, False, "1.000", "+1.00"),
+        (-0.5, False, "−0.5000", "−0.500"),
+        (12345.6, False, "12346", "+12346"),
+        (0.0, False, "0", "0"),
+        (None, False, fmt.ABSENT, fmt.ABSENT),
+    ],
+)
+def test_scores_say_what_is_known(value: float | None, share: bool, text: str, change: str) -> None:
+    assert fmt.score(value, share=share) == text
+    assert fmt.score_change(value, share=share) == change
+
+
+def test_the_interval_of_a_score_is_in_its_unit() -> None:
+    interval = Interval(-0.012, 0.0311, 0.95, "paired")
+    assert fmt.score_interval(interval, share=True) == "[-1.2, 3.1]"
+    assert fmt.score_interval(interval, share=False) == "[−0.01200, 0.03110]"
+    assert fmt.score_change_interval(interval, share=True) == "[−1.20, +3.11]"
+    with pytest.raises(ValueError, match="cannot be shown"):
+        fmt.score(float("nan"), share=False)

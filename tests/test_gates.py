@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from analysis import answers, around, matrix, measured, plan, rounds, run_data
+from analysis import answers, around, by_metric, errors, matrix, measured, plan, rounds, run_data
 from records import case, launch
 
 from bench.config import DeviceGates, GatesConfig
@@ -140,6 +140,51 @@ def test_an_accuracy_that_should_be_there_and_is_not_is_unknown() -> None:
     found = gate(data, "accuracy_ratio_min")
     assert found.status == "UNKNOWN"
     assert found.reason == "int8 was not evaluated with the kernels of xnnpack"
+
+
+@pytest.mark.parametrize(
+    ("mean", "status", "ratio"), [(1.0, "PASS", 1.0), (0.5, "PASS", 2.0), (2.0, "FAIL", 0.5)]
+)
+def test_where_less_is_better_the_ratio_is_turned_round(
+    mean: float, status: str, ratio: float
+) -> None:
+    data = by_metric(
+        run_data(matrix({"fp32": 1000, "int8": 500}), correct={}),
+        "mae",
+        {"fp32": errors(1.0), "int8": errors(mean)},
+    )
+    found = gate(data, "accuracy_ratio_min")
+    assert found.status == status
+    assert found.value == pytest.approx(ratio)
+    assert "(less is better)" in found.reason
+    names = {g.name for row in compare(data).rows for g in row.gates}
+    assert names == {"accuracy_ratio_min"}
+    assert any("accuracy_drop_max_points does not apply" in n for n in compare(data).notes)
+
+
+def test_no_error_at_all_passes_without_a_ratio() -> None:
+    data = by_metric(
+        run_data(matrix({"fp32": 1000, "int8": 500}), correct={}),
+        "mae",
+        {"fp32": errors(1.0), "int8": errors(1.0) * 0},
+    )
+    found = gate(data, "accuracy_ratio_min")
+    assert (found.status, found.value) == ("PASS", None)
+    swapped = by_metric(data, "mae", {"fp32": errors(1.0) * 0, "int8": errors(1.0)})
+    found = gate(swapped, "accuracy_ratio_min")
+    assert found.status == "UNKNOWN"
+    assert found.reason == "fp32 has 0: there is no ratio"
+
+
+def test_too_few_samples_for_an_interval_are_unknown() -> None:
+    data = by_metric(
+        run_data(matrix({"fp32": 1000, "int8": 500}), correct={}),
+        "mae",
+        {"fp32": errors(1.0, 10), "int8": errors(1.1, 10)},
+    )
+    found = gate(data, "accuracy_ratio_min")
+    assert (found.status, found.value) == ("UNKNOWN", None)
+    assert found.reason == "10 samples are too few for an interval"
 
 
 def test_without_holdout_no_accuracy_gate_applies() -> None:

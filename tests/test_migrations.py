@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 import store_records as make
@@ -19,16 +20,19 @@ import bench.store.migrate
 import bench.store.store
 from bench.errors import StoreError
 from bench.store import open_store
+from bench.store.codec import pack_array
 from bench.store.migrate import MIGRATIONS, REVISIONS, upgrade
+from bench.store.rows import run_row
 from bench.store.schema import metadata
 
-# Rebuilds a table as batch mode does on SQLite, adds a table and a row, then does `end`.
-SECOND = """
+# One more than is shipped: rebuilds a table as batch mode does on SQLite, adds a table and
+# a row, then does `end`.
+NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9000"
+down_revision = "{last}"
 
 
 def upgrade():
@@ -63,7 +67,7 @@ def migrations(tmp_path: Path, end: str) -> Path:
     """The shipped migrations and one more."""
     made = tmp_path / "100% migrations"
     shutil.copytree(MIGRATIONS, made, ignore=shutil.ignore_patterns("__pycache__"))
-    (made / "versions" / "0002_second.py").write_text(SECOND.format(end=end))
+    (made / "versions" / "9000_next.py").write_text(NEXT.format(end=end, last=REVISIONS[-1]))
     return made
 
 
@@ -106,7 +110,7 @@ def test_a_migration_rebuilds_tables_and_keeps_what_refers_to_them(
         assert connection.execute("SELECT colour FROM run").fetchall() == [(None,)]
         assert connection.execute("SELECT count(*) FROM launch").fetchone() == (1,)
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [
-            ("0002",)
+            ("9000",)
         ]
 
 
@@ -148,16 +152,57 @@ def test_an_older_store_is_brought_up_to_date_by_its_writer_only(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newer = migrations(tmp_path, "pass")
-    monkeypatch.setattr(bench.store.migrate, "REVISIONS", (*REVISIONS, "0002"))
-    monkeypatch.setattr(bench.store.store, "REVISIONS", (*REVISIONS, "0002"))
+    monkeypatch.setattr(bench.store.migrate, "REVISIONS", (*REVISIONS, "9000"))
+    monkeypatch.setattr(bench.store.store, "REVISIONS", (*REVISIONS, "9000"))
     monkeypatch.setattr(
         bench.store.store, "upgrade", lambda where: upgrade(where, migrations=newer)
     )
-    with pytest.raises(StoreError, match="of an older revision, 0001"):
+    with pytest.raises(StoreError, match=f"of an older revision, {REVISIONS[-1]}"):
         open_store(path, write=False)
     open_store(path, write=True).close()
     open_store(path, write=False).close()
     assert any("CREATE TABLE extra" in line for line in contents(path))
+
+
+def test_evaluations_of_the_first_revision_are_read_as_before(tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    shutil.copytree(MIGRATIONS, first, ignore=shutil.ignore_patterns("__pycache__"))
+    for script in (first / "versions").iterdir():
+        if not script.name.startswith("0001"):
+            script.unlink()
+    path = tmp_path / "store.sqlite"
+    upgrade(path, migrations=first)
+    run = make.run_record()
+    right = np.array([True, False, True])
+    with closing(sqlite3.connect(path)) as connection:
+        row = {**run_row(run), "started_utc": "2026-01-02 03:04:05.000000"}
+        names = ", ".join(row)
+        marks = ", ".join("?" * len(row))
+        connection.execute(f"INSERT INTO run ({names}) VALUES ({marks})", list(row.values()))
+        connection.execute(
+            "INSERT INTO evaluation VALUES (?, 'm', 'int8', 'none', 'top1', 0, ?, ?, ?, 'h', '{}',"
+            " NULL, NULL, NULL)",
+            (
+                run.run_id,
+                2 / 3,
+                pack_array(np.array([4, 5, 6], np.int32), "<i4"),
+                pack_array(right, "|b1"),
+            ),
+        )
+        connection.commit()
+    with pytest.raises(StoreError, match="of an older revision, 0001"):
+        open_store(path, write=False)
+    with open_store(path, write=True) as store:
+        (found,) = store.load(run.run_id).evaluations
+    assert (found.metric, found.k, found.higher_is_better) == ("top1", None, True)
+    assert found.value == 2 / 3
+    assert found.statistics is not None
+    assert found.statistics.tolist() == [[1.0], [0.0], [1.0]]
+    assert found.correct is not None
+    assert found.correct.tolist() == right.tolist()
+    assert found.predictions is not None
+    assert found.predictions.tolist() == [4, 5, 6]
+    assert found.labels is None
 
 
 @pytest.mark.parametrize("write", [True, False])
@@ -166,7 +211,8 @@ def test_a_store_of_a_newer_version_is_refused_and_untouched(path: Path, write: 
         connection.execute("UPDATE alembic_version SET version_num = '0999'")
         connection.commit()
     before = contents(path)
-    with pytest.raises(StoreError, match=r"has revision 0999.*knows up to 0001: upgrade edgebench"):
+    expected = f"has revision 0999.*knows up to {REVISIONS[-1]}: upgrade edgebench"
+    with pytest.raises(StoreError, match=expected):
         open_store(path, write=write)
     assert contents(path) == before
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.config import VARIANTS
 from bench.errors import UserError
 from bench.identity import Case, DelegateSpec
-from bench.plan import Plan, estimate, expand, resolve, round_order
+from bench.plan import Plan, estimate, expand, resolve, round_order, variants_of
 from bench.planfile import parse_plan
 
 
@@ -46,6 +47,45 @@ def test_a_variant_without_what_it_is_made_from(tmp_path: Path, variant: str, pa
 def test_files_without_a_source_cannot_give_other_variants(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"files\.fp16"):
         plan(tmp_path, measure={"variants": ["fp16"]}, files={"int8": "a.tflite"})
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ("int8-uint8-io", "cannot be made of a .tflite: .*never uint8"),
+        ("int8-qat", "cannot be made of a .tflite: .*give the .keras file"),
+        ("select-tf-ops", "cannot be made of a .tflite"),
+        ("int8-float-io", "needs `calibration`"),
+        ("int16x8", "needs `calibration`"),
+    ],
+)
+def test_a_variant_that_a_tflite_cannot_give(tmp_path: Path, variant: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        plan(tmp_path, measure={"variants": [variant]}, source="a.tflite")
+
+
+def test_a_tflite_gives_what_needs_no_layers(tmp_path: Path) -> None:
+    found = plan(tmp_path, source="a.tflite", calibration="c.npz", train="t.npz").variants["m"]
+    assert found == ("fp32", "fp16", "dynamic", "int8")
+
+
+def test_everything_that_can_be_made_is_no_more_than_was_named(tmp_path: Path) -> None:
+    model = plan(tmp_path, source="m.keras", calibration="c.npz").config.model[0]
+    assert set(VARIANTS) - set(variants_of(model, None, default=VARIANTS)) == {"int8-qat"}
+    finished = plan(tmp_path, files={"fp32": "a.tflite"}).config.model[0]
+    # The quantizer can start from a finished fp32; the converter cannot.
+    assert variants_of(finished, None, default=VARIANTS) == ("fp32", "dynamic-int4", "weight-int8")
+
+
+def test_select_tf_ops_is_measured_by_nobody_who_did_not_name_it(tmp_path: Path) -> None:
+    assert "select-tf-ops" not in plan(tmp_path).variants["m"]
+    named = plan(tmp_path, measure={"variants": ["fp32", "select-tf-ops"]})
+    assert named.variants["m"] == ("fp32", "select-tf-ops")
+
+
+def test_the_users_own_function_is_no_missing_file(tmp_path: Path) -> None:
+    found = plan(tmp_path, source="m.keras", calibration="data.mine:load", holdout="data:test")
+    assert "int8" in found.variants["m"]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

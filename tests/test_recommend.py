@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from analysis import answers, around, matrix, plan, rounds, run_data
+from analysis import answers, around, by_metric, errors, matrix, plan, rounds, run_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -56,6 +56,20 @@ def test_of_the_equally_fast_the_most_accurate() -> None:
         " (not significant, p = 0.062)."
     )
     assert "most accurate, then the smallest" in found.rule
+
+
+def test_where_less_is_better_the_least_error_wins() -> None:
+    data = by_metric(
+        run({"fp32": 1000, "int8": 500, "int8-qat": 502}, {}),
+        "rmse",
+        {"fp32": errors(1.0), "int8": errors(1.01, seed=1), "int8-qat": errors(0.9, seed=2)},
+    )
+    found = recommended(data)
+    assert found.variant == "int8-qat"
+    assert "; RMSE 0.9487 (−0.0513 against fp32" in found.reason
+    assert "the most accurate, −0.0563 against int8 (significant, p = " in found.reason
+    front = {row.case.variant for row in compare(data).rows if row.pareto}
+    assert front == {"int8", "int8-qat"}
 
 
 def test_a_variant_that_is_significantly_slower_is_not_taken_for_its_accuracy() -> None:

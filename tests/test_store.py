@@ -367,7 +367,7 @@ def test_the_same_variant_again_is_nothing_and_another_is_refused(store: Store) 
 def test_the_same_answers_again_are_nothing_and_others_are_refused(store: Store) -> None:
     run = make.run_record()
     store.begin_run(run, [])
-    right = np.array([True, True, False])
+    right = np.array([[1.0], [1.0], [0.0]])
     first = EvaluationRecord(
         run.run_id, "cnn", "int8", "none", "top1", 2 / 3, np.arange(3, dtype="i4"), right, "h", {}
     )
@@ -377,6 +377,8 @@ def test_the_same_answers_again_are_nothing_and_others_are_refused(store: Store)
         {"value": 0.5},
         {"predictions": np.array([0, 1, 3], dtype="i4")},
         {"predictions": None},
+        {"statistics": np.array([[1.0], [0.0], [1.0]])},
+        {"statistics": None},
         {"holdout_sha256": "other"},
         {"failure": Failure("load", "no")},
     ):

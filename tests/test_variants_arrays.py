@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import UserError
+from bench.metrics import Labels
 from bench.variants.arrays import check_fits, choose, classes_of, load_samples
 
 SHAPE = (-1, 8, 8, 1)
@@ -81,6 +82,46 @@ def test_bad_labels(tmp_path: Path, y: Any, fault: str, remedy: str) -> None:
     message = refusal(saved(tmp_path, x=images(), y=y), "holdout", classes=3)
     assert fault in message
     assert remedy in message
+
+
+@pytest.mark.parametrize(
+    ("labels", "y", "fault"),
+    [
+        ("maps", np.zeros(4, np.int64), "class maps have shape (N, height, width)"),
+        ("maps", np.zeros((4, 8, 8), np.float32), "labels are whole numbers"),
+        ("maps", np.zeros((3, 8, 8), np.uint8), "4 samples and `y` 3 labels"),
+        ("maps", np.full((4, 8, 8), -1), "label -1"),
+        ("maps", np.full((4, 8, 8), 5000), "class 5000; class maps hold 0 to 4095"),
+        ("values", np.full(4, np.nan), "`y` has NaN"),
+        ("values", np.zeros((5, 2)), "4 samples and `y` 5 labels"),
+        ("values", np.array(["a"] * 4), "save plain numbers"),
+        ("values", np.float32(1), "`y` 0 labels"),
+        ("any", np.zeros(3), "4 samples and `y` 3 labels"),
+        ("any", np.array([0, "a", None, 1], dtype=object), "Python objects"),
+    ],
+)
+def test_labels_of_other_metrics_are_checked(
+    tmp_path: Path, labels: Labels, y: Any, fault: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        load_samples(saved(tmp_path, x=images(), y=y), "holdout", labels)
+    assert fault in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_that_other_metrics_take(tmp_path: Path) -> None:
+    kinds: list[tuple[Labels, Any, tuple[int, ...] | None]] = [
+        ("maps", np.full((4, 8, 8, 1), 255, np.uint8), (4, 8, 8)),
+        ("values", np.zeros((4, 2, 3), np.float64), (4, 2, 3)),
+        ("any", np.array(["a", "b", "c", "d"]), (4,)),
+        ("none", np.zeros(99), None),
+    ]
+    for labels, y, shape in kinds:
+        samples = load_samples(saved(tmp_path, x=images(), y=y), "holdout", labels)
+        assert (None if samples.y is None else samples.y.shape) == shape
+    without = saved(tmp_path, x=images())
+    assert load_samples(without, "holdout", "any").y is None
+    assert load_samples(without, "holdout", "none").y is None
 
 
 def test_files_that_are_no_npz(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from bench.config import ModelConfig, QatConfig
 from bench.errors import UserError
 from bench.events import silent
 from bench.records import VariantRecord
+from bench.tflite.facts import read_model
 from bench.variants.evaluate import evaluate_variants
-from bench.variants.inspect import read_model
 from bench.variants.make import make_variants
 from bench.variants.packages import missing_packages
 

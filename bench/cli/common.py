@@ -6,14 +6,17 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from bench.errors import UserError
 from bench.records import Outcome, RunData
+
+if TYPE_CHECKING:
+    from reports.export.junit import Judgement
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,7 +69,32 @@ def load_run(store_path: Path, run: str | None, project: str | None, *, samples:
         return store.load(runs[0].run_id, samples=samples)
 
 
-def print_comparison(data: RunData, *, report_to: Path | None) -> int:
+def junit_option(function: F) -> F:
+    """--junit FILE, handed to the command as `junit_to`."""
+    option = click.option(
+        "--junit",
+        "junit_to",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Also write the gates as JUnit XML, for CI.",
+    )
+    return option(function)
+
+
+def write_junit(cases: Sequence[Judgement], name: str, path: Path) -> None:
+    """Write a JUnit file, whole or not at all.
+
+    Raises: UserError if it cannot be written.
+    """
+    from reports.export.junit import junit
+    from reports.render.atomic import write_atomically
+
+    try:
+        write_atomically(path, junit(cases, name))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def print_comparison(data: RunData, *, report_to: Path | None, junit_to: Path | None = None) -> int:
     """Print a run's table and recommendation, write its report; return the exit code.
 
     1 if a gate failed, else 3 if something of the plan could not be measured.
@@ -75,6 +103,7 @@ def print_comparison(data: RunData, *, report_to: Path | None) -> int:
     from rich.text import Text
 
     from reports.compare import compare
+    from reports.export.junit import judgements
     from reports.gates import gate_failed
     from reports.render.files import write_report
     from reports.render.terminal import terminal
@@ -85,6 +114,8 @@ def print_comparison(data: RunData, *, report_to: Path | None) -> int:
     if report_to is not None:
         files = write_report(comparison, report_to)
         console.print(Text(f"Report: {files.html}"), soft_wrap=True)
+    if junit_to is not None:
+        write_junit(judgements(comparison), comparison.project, junit_to)
     if gate_failed(comparison):
         return 1
     return 3 if _something_failed(data) else 0

@@ -20,15 +20,25 @@ out = "edgebench-out"       # variants, logs and reports go here
 
 [[model]]
 name = "my-model"
-source = "model.keras"      # .keras, .h5 or a SavedModel directory
+source = "model.keras"      # .keras, .h5, a SavedModel directory or an fp32 .tflite
+# signature = "serving_default"    # of a SavedModel that has several
 calibration = "calibration.npz"  # x: float32 (N, ...), 100 to 500 samples; for int8
 holdout = "holdout.npz"     # x: (N, ...), y: integer labels (N,); for accuracy and inputs
 # train = "train.npz"       # x and y; for int8-qat (needs the Keras model, not a SavedModel)
+# Each of the three may also be your own code, "package.module:function", which returns x or
+# (x, y); calibration may be a directory of images, and then needs:
+# images = { mean = 127.5, std = 127.5 }   # x = (pixel - mean) / std, as in training
 
 # Variants that exist already take the place of made ones; without `source` they are all:
 # [model.files]
 # fp32 = "model_fp32.tflite"
 # int8 = "model_int8.tflite"
+
+# How answers are judged: top1, topk, mean_iou, mae, rmse, cosine (to fp32), or your own
+# "package.module:function" with f(outputs, y) -> one score per sample:
+# [model.metric]
+# name = "topk"
+# k = 5
 
 # Quantization-aware training of int8-qat:
 # [model.qat]
@@ -38,7 +48,8 @@ holdout = "holdout.npz"     # x: (N, ...), y: integer labels (N,); for accuracy 
 # loss = "sparse_categorical_crossentropy"
 
 [measure]
-# variants = ["fp32", "fp16", "dynamic", "int8", "int8-qat"]  # default: all that can be made
+# variants = ["fp32", "fp16", "dynamic", "int8", "int8-qat"]  # default: those that can be made;
+#   also dynamic-int4, weight-int8, int8-uint8-io, int8-float-io, int16x8, select-tf-ops
 delegates = ["none", "xnnpack"]  # none: the plain kernels
 threads = [1, 2]
 devices = ["local"]

@@ -22,10 +22,15 @@ from bench.cli.text import printable
 # verb -> (module of bench.cli, help); kept here so that --help imports none of them.
 VERBS = {
     "quickstart": ("quickstart", "Train, convert, measure and report on this machine."),
+    "convert": ("convert", "Make the variants of a model, with provenance."),
+    "inspect": ("inspect", "Show what is in a .tflite: inputs, ops, weights, what stayed float."),
+    "evaluate": ("evaluate", "Judge variants or .tflite files on the full holdout."),
     "init": ("init", "Write a commented edgebench.toml to start from."),
     "run": ("run", "Measure what a plan says, and report it."),
+    "diagnose": ("diagnose", "Say why int8 lost accuracy, and try what brings it back."),
     "show": ("show", "Print the table of a stored run."),
     "report": ("report", "Write the report of a stored run: HTML, Markdown, CSV, JSON."),
+    "snippet": ("snippet", "Print the code that feeds and reads a .tflite."),
 }
 
 

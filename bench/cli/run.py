@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli.common import again, print_comparison, store_option
+from bench.cli.common import again, junit_option, print_comparison, store_option
 from bench.cli.progress import duration, progress
 from bench.config import VARIANTS, PlanConfig
 from bench.errors import UserError
@@ -29,6 +29,7 @@ from bench.planfile import read_plan
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Add rounds until each p50 interval is within this share (0.02 is 2 %).",
 )
+@junit_option
 @store_option
 def command(
     path: Path,
@@ -37,6 +38,7 @@ def command(
     variants: tuple[str, ...],
     devices: tuple[str, ...],
     precision: float | None,
+    junit_to: Path | None,
     store_path: Path,
 ) -> int:
     """Measure what PLAN (an edgebench.toml) says.
@@ -53,7 +55,8 @@ def command(
         plan,
         store_path,
         resume=resume,
-        resume_command=_resume_command(path, variants, devices, precision),
+        resume_command=_resume_command(path, variants, devices, precision, junit_to),
+        junit_to=junit_to,
     )
 
 
@@ -82,7 +85,11 @@ def _narrow(
 
 
 def _resume_command(
-    path: Path, variants: Sequence[str], devices: Sequence[str], precision: float | None
+    path: Path,
+    variants: Sequence[str],
+    devices: Sequence[str],
+    precision: float | None,
+    junit_to: Path | None,
 ) -> str:
     """The command that resumes this very run."""
     words = ["run", str(path), "--resume"]
@@ -92,6 +99,8 @@ def _resume_command(
         words += ["--device", device]
     if precision is not None:
         words += ["--precision", f"{precision:g}"]
+    if junit_to is not None:
+        words += ["--junit", str(junit_to)]
     return again(*words)
 
 
@@ -125,7 +134,14 @@ def expectation(plan: Plan) -> str:
     )
 
 
-def execute(plan: Plan, store_path: Path, *, resume: bool, resume_command: str) -> int:
+def execute(
+    plan: Plan,
+    store_path: Path,
+    *,
+    resume: bool,
+    resume_command: str,
+    junit_to: Path | None = None,
+) -> int:
     """Carry a plan out on this console; return the exit code."""
     # Late: whoever asks for --help or --dry-run need not wait for SQLAlchemy.
     from bench.run import Interrupted, carry_out, find_unfinished, start_run
@@ -159,4 +175,4 @@ def execute(plan: Plan, store_path: Path, *, resume: bool, resume_command: str) 
             console.print(Text(f"\nInterrupted {kept}.\nGo on with:  {resume_command}"))
             return 130
         data = store.load(run_id, samples=True)
-    return print_comparison(data, report_to=plan.out / "report")
+    return print_comparison(data, report_to=plan.out / "report", junit_to=junit_to)

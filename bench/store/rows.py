@@ -26,6 +26,7 @@ Row: TypeAlias = Mapping[Any, Any]
 
 _CLASS = "<i4"
 _FLAG = "|b1"
+_NUMBER = "<f8"
 
 
 def run_row(run: RunRecord) -> dict[str, Any]:
@@ -106,6 +107,8 @@ _EVALUATION = (
     "variant",
     "kernels",
     "metric",
+    "k",
+    "higher_is_better",
     "value",
     "holdout_sha256",
     "runtime",
@@ -113,14 +116,19 @@ _EVALUATION = (
 
 
 def evaluation_row(record: EvaluationRecord, position: int) -> dict[str, Any]:
-    """The row of table evaluation; predictions int32 and correct bool, both packed."""
+    """The row of table evaluation; arrays packed, the statistics row after row."""
     values = {name: getattr(record, name) for name in _EVALUATION}
+    statistics = record.statistics
+    if statistics is not None and (statistics.ndim != 2 or statistics.shape[1] == 0):
+        raise StoreError(f"statistics of shape {statistics.shape} are not one row per sample")
     values |= {
         "position": position,
         "predictions": (
             None if record.predictions is None else pack_array(record.predictions, _CLASS)
         ),
-        "correct": None if record.correct is None else pack_array(record.correct, _FLAG),
+        "labels": None if record.labels is None else pack_array(record.labels, _CLASS),
+        "statistics": None if statistics is None else pack_array(statistics.reshape(-1), _NUMBER),
+        "statistics_width": None if statistics is None else statistics.shape[1],
         **failure_columns(record.failure),
     }
     return checked(schema.evaluation, values)
@@ -128,13 +136,26 @@ def evaluation_row(record: EvaluationRecord, position: int) -> dict[str, Any]:
 
 def evaluation_of(row: Row) -> EvaluationRecord:
     """The record of a row of table evaluation."""
-    predictions, correct = row["predictions"], row["correct"]
+    predictions, labels = row["predictions"], row["labels"]
     return EvaluationRecord(
         **{name: row[name] for name in _EVALUATION},
         predictions=None if predictions is None else unpack_array(predictions, _CLASS),
-        correct=None if correct is None else unpack_array(correct, _FLAG),
+        statistics=_statistics_of(row),
+        labels=None if labels is None else unpack_array(labels, _CLASS),
         failure=failure_of(row),
     )
+
+
+def _statistics_of(row: Row) -> np.ndarray[Any, Any] | None:
+    if row["correct"] is not None:
+        # Written before there were other metrics than top-1.
+        return unpack_array(row["correct"], _FLAG).astype(np.float64)[:, None]
+    if row["statistics"] is None:
+        return None
+    values, width = unpack_array(row["statistics"], _NUMBER), row["statistics_width"]
+    if not width or len(values) % width:
+        raise StoreError(f"stored statistics are damaged: {len(values)} values in rows of {width}")
+    return values.reshape(-1, width)
 
 
 # What makes adding something again harmless: the same content, or the same failure.
@@ -148,7 +169,9 @@ def same_evaluation(stored: EvaluationRecord, new: EvaluationRecord) -> bool:
     return (
         (stored.value, stored.holdout_sha256, _kind(stored.failure))
         == (new.value, new.holdout_sha256, _kind(new.failure))
-    ) and _same_array(stored.predictions, new.predictions)
+        and _same_array(stored.predictions, new.predictions)
+        and _same_array(stored.statistics, new.statistics)
+    )
 
 
 def _kind(failure: Failure | None) -> str | None:

@@ -161,10 +161,16 @@ evaluation = sa.Table(
     _integer("position"),
     _number("value", null=True),
     sa.Column("predictions", sa.LargeBinary, nullable=True),
+    # Read and never written: what `statistics` is since revision 0002.
     sa.Column("correct", sa.LargeBinary, nullable=True),
     _text("holdout_sha256"),
     _json("runtime"),
     *_failure(),
+    _integer("k", null=True),
+    sa.Column("higher_is_better", sa.Boolean, nullable=False),
+    sa.Column("labels", sa.LargeBinary, nullable=True),
+    sa.Column("statistics", sa.LargeBinary, nullable=True),
+    _integer("statistics_width", null=True),
     sa.PrimaryKeyConstraint("run_id", "model", "variant", "kernels", "metric"),
     sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
 )

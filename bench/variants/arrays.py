@@ -14,6 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError
+from bench.metrics import IGNORED_CLASS, Labels
+
+# Of class maps: each class has two sums per sample, and 255 marks what does not count.
+MAX_MAP_CLASS = 4095
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +28,8 @@ class Samples:
         name: file name, for messages.
         role: "calibration", "holdout" or "train".
         x: (N, ...) inputs, finite.
-        y: (N,) int64 labels, >= 0; None for calibration.
+        y: as `labels` asked for: int64 (N,) or (N, H, W), finite numbers (N, ...), whatever
+            there is, or None.
         sha256: of dtype, shape and content of the arrays, not of the file, whose
             time stamps and compression say nothing about the data.
     """
@@ -32,18 +37,24 @@ class Samples:
     name: str
     role: str
     x: NDArray[Any]
-    y: NDArray[np.int64] | None
+    y: NDArray[Any] | None
     sha256: str
 
 
-def load_samples(path: Path, role: str) -> Samples:
-    """Read `x` (and `y`, unless role is "calibration") and check all that needs no model.
+def load_samples(path: Path, role: str, labels: Labels | None = None) -> Samples:
+    """Read `x` and, where they are asked for, labels `y`; check all that needs no model.
+
+    Args:
+        labels: what `y` has to be (bench.metrics.Labels); by default classes, or nothing
+            where role is "calibration".
 
     Raises: UserError naming the file, what is wrong and what to do.
     """
     where = f"{role} {path.name}"
-    labelled = role != "calibration"
-    arrays = _read(path, where, ("x", "y") if labelled else ("x",))
+    if labels is None:
+        labels = "none" if role == "calibration" else "classes"
+    required = {"none": ("x",), "any": ("x",)}.get(labels, ("x", "y"))
+    arrays = _read(path, where, required, optional="y" if labels == "any" else None)
     x = arrays["x"]
     if x.ndim == 0 or len(x) == 0:
         raise UserError(f"{where}: `x` is empty; save at least one sample, shape (N, ...)")
@@ -58,7 +69,10 @@ def load_samples(path: Path, role: str) -> Samples:
         raise UserError(
             f"{where}: `x` has NaN or infinity in {bad} of {len(x)} samples; remove or mend them"
         )
-    y = _labels(arrays["y"], len(x), where) if labelled else None
+    y = None
+    if "y" in arrays:
+        check = {"classes": _classes, "maps": _maps, "values": _values}.get(labels, _as_they_are)
+        y = check(arrays["y"], len(x), where)
     return Samples(path.name, role, x, y, _hash(x, y))
 
 
@@ -108,7 +122,9 @@ def choose(count: int, at_most: int, seed: int) -> NDArray[np.int64]:
     return np.sort(drawn).astype(np.int64)
 
 
-def _read(path: Path, where: str, keys: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+def _read(
+    path: Path, where: str, keys: tuple[str, ...], optional: str | None = None
+) -> dict[str, NDArray[Any]]:
     if not path.exists():
         raise UserError(f"{where}: there is no such file ({path}); correct the path")
     try:
@@ -124,7 +140,8 @@ def _read(path: Path, where: str, keys: tuple[str, ...]) -> dict[str, NDArray[An
         raise UserError(f"{where}: a .npy, not an .npz; write it with numpy.savez(file, x=array)")
     arrays = {}
     with loaded:
-        for key in keys:
+        for key in (*keys, *([optional] if optional in loaded.files else [])):
+            assert key is not None
             if key not in loaded.files:
                 held = ", ".join(f"`{name}`" for name in loaded.files) or "nothing"
                 raise UserError(
@@ -145,23 +162,69 @@ def _read(path: Path, where: str, keys: tuple[str, ...]) -> dict[str, NDArray[An
     return arrays
 
 
-def _labels(y: NDArray[Any], count: int, where: str) -> NDArray[np.int64]:
+def _classes(y: NDArray[Any], count: int, where: str) -> NDArray[Any]:
+    _whole_numbers(y, where)
+    if y.ndim != 1:
+        hint = "save y.argmax(axis=1)" if y.ndim == 2 and y.shape[1] > 1 else "save y.ravel()"
+        raise UserError(f"{where}: `y` has shape {_text(y.shape)}, labels have shape (N,); {hint}")
+    _one_each(y, count, where)
+    _from_zero(y, where)
+    return y.astype(np.int64)
+
+
+def _maps(y: NDArray[Any], count: int, where: str) -> NDArray[Any]:
+    _whole_numbers(y, where)
+    if y.ndim == 4 and y.shape[-1] == 1:
+        y = y[..., 0]
+    if y.ndim != 3:
+        raise UserError(
+            f"{where}: `y` has shape {_text(y.shape)}, class maps have shape (N, height, width); "
+            "save one class index per pixel"
+        )
+    _one_each(y, count, where)
+    _from_zero(y, where)
+    if int(y.max()) > MAX_MAP_CLASS:
+        raise UserError(
+            f"{where}: `y` has class {int(y.max())}; class maps hold 0 to {MAX_MAP_CLASS}, and "
+            f"{IGNORED_CLASS} for pixels that do not count"
+        )
+    return y
+
+
+def _values(y: NDArray[Any], count: int, where: str) -> NDArray[Any]:
+    if y.dtype.kind not in "fiu":
+        raise UserError(f"{where}: `y` has dtype {y.dtype}; save plain numbers, e.g. float32")
+    _one_each(y, count, where)
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise UserError(f"{where}: `y` has NaN or infinity; remove or mend those samples")
+    return y
+
+
+def _as_they_are(y: NDArray[Any], count: int, where: str) -> NDArray[Any]:
+    _one_each(y, count, where)
+    return y
+
+
+def _whole_numbers(y: NDArray[Any], where: str) -> None:
     if y.dtype.kind not in "iu":
         raise UserError(
             f"{where}: `y` has dtype {y.dtype}, labels are whole numbers; save y.astype('int64')"
         )
-    if y.ndim != 1:
-        hint = "save y.argmax(axis=1)" if y.ndim == 2 and y.shape[1] > 1 else "save y.ravel()"
-        raise UserError(f"{where}: `y` has shape {_text(y.shape)}, labels have shape (N,); {hint}")
-    if len(y) != count:
+
+
+def _one_each(y: NDArray[Any], count: int, where: str) -> None:
+    rows = len(y) if y.ndim else 0
+    if rows != count:
         raise UserError(
-            f"{where}: `x` has {count} samples and `y` {len(y)} labels; save one label per sample"
+            f"{where}: `x` has {count} samples and `y` {rows} labels; save one label per sample"
         )
+
+
+def _from_zero(y: NDArray[Any], where: str) -> None:
     if int(y.min()) < 0:
         raise UserError(f"{where}: `y` has label {int(y.min())}; labels start at 0")
     if int(y.max()) > np.iinfo(np.int32).max:
         raise UserError(f"{where}: `y` has label {int(y.max())}; labels are class indices")
-    return y.astype(np.int64)
 
 
 def _hash(x: NDArray[Any], y: NDArray[Any] | None) -> str:

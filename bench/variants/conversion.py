@@ -1,4 +1,4 @@
-"""Runs the worker processes that convert and train, and hears what became of each variant."""
+"""Runs the worker processes that make variants, and hears what became of each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from bench.errors import UserError
 from bench.records import Failure, Json
 from bench.variants.child import ChildExit, ChildJob, Message, run_children
 from bench.variants.packages import install_hint, missing_packages
+from bench.variants.planning import Maker, Wanted
 from bench.variants.recipe import RECIPES
 
 # No accelerator takes part in making a variant: other hardware, other bytes.
 WORKER_ENV: Mapping[str, str] = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 _QAT_ENV: Mapping[str, str] = {**WORKER_ENV, "TF_USE_LEGACY_KERAS": "1"}
 _WORKER = "bench.variants.worker"
+_QUANTIZER = "bench.variants.quantize_worker"
+# Name of the log, and of the task where TensorFlow does it.
+_LOGS: Mapping[Maker, str] = {"converter": "convert", "training": "qat", "quantizer": "quantize"}
 _AT_MOST = 2
 _TIMEOUT_S = 24 * 3600.0
 
@@ -29,6 +33,14 @@ class Made:
 
     path: Path
     facts: Json
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A worker process, and the variants that it makes."""
+
+    child: ChildJob
+    variants: list[str]
 
 
 @dataclass(slots=True)
@@ -53,79 +65,148 @@ class Conversion:
     advance: Callable[[str], None]
     results: dict[str, Made | Failure] = field(default_factory=dict)
 
-    def run(self, variants: Sequence[str]) -> None:
-        """Make them all; `results` then holds each.
+    def run(self, planned: Sequence[Wanted]) -> None:
+        """Make what of it is to be made; `results` then holds each.
 
         Raises: UserError where a worker finds the user's files wrong.
         """
-        if not variants:
-            return
-        self.advance("loading TensorFlow")
-        if missing := missing_packages(variants):
-            why = f"not installed: {', '.join(missing)}; {install_hint()}"
-            self.results |= {v: Failure("prerequisite", why) for v in variants}
-            return
-        groups = [
-            group
-            # Training takes longest and starts first.
-            for group in (
-                [v for v in variants if RECIPES[v].needs_training],
-                [v for v in variants if not RECIPES[v].needs_training],
-            )
-            if group
+        wanted = [w for w in planned if w.to_make]
+        for maker in {w.maker for w in wanted}:
+            # What earlier runs made has its log still.
+            (self.folder / f"{_LOGS[maker]}.log").unlink(missing_ok=True)
+        from_tflite = [w for w in wanted if w.maker == "quantizer"]
+        # Training takes longest and starts first.
+        first = [
+            *self._tensorflow_jobs("training", wanted),
+            *self._tensorflow_jobs("converter", wanted),
         ]
-        jobs = [self._job(group) for group in groups]
+        ready = {w.variant: base for w in from_tflite if (base := w.base or _kept_fp32(planned))}
+        self._run([*first, *self._quantizer_jobs(ready)])
+        self._run(self._quantizer_jobs(self._on_made_fp32(from_tflite, ready)))
+
+    def _on_made_fp32(self, wanted: Sequence[Wanted], ready: Mapping[str, Path]) -> dict[str, Path]:
+        """What had to wait for fp32 -> the fp32; without one they fail as it did."""
+        waiting = [w.variant for w in wanted if w.variant not in ready]
+        fp32 = self.results.get("fp32")
+        if isinstance(fp32, Made):
+            return dict.fromkeys(waiting, fp32.path)
+        for variant in waiting:
+            assert fp32 is not None
+            # An op that has no kernel has none in this variant either.
+            why = "" if fp32.kind == "unsupported" else "needs fp32, which was not made: "
+            self.results[variant] = Failure(fp32.kind, why + fp32.message, fp32.log)
+        return {}
+
+    def _tensorflow_jobs(self, maker: Maker, wanted: Sequence[Wanted]) -> list[_Job]:
+        variants = [w.variant for w in wanted if w.maker == maker]
+        name = _LOGS[maker]
+        if not variants or self._lacks(variants, of_tflite=False):
+            return []
+        self.advance("loading TensorFlow")
+        job: dict[str, Any] = {
+            "task": name,
+            "source": self._path(self.model.source),
+            "signature": self.model.signature,
+            "seed": self.seed,
+        }
+        if maker == "training":
+            job["train"] = self._path(self.model.train)
+            job["qat"] = self.model.qat.model_dump(mode="json")
+            return [self._job(name, _WORKER, job, _QAT_ENV, variants)]
+        calibrated = any(RECIPES[v].needs_calibration for v in variants)
+        job["variants"] = variants
+        job["calibration"] = self._path(self.model.calibration) if calibrated else None
+        job["holdout"] = self._path(self.model.holdout)
+        return [self._job(name, _WORKER, job, WORKER_ENV, variants)]
+
+    def _quantizer_jobs(self, bases: Mapping[str, Path]) -> list[_Job]:
+        """One job for each float .tflite that variants start from."""
+        if not bases or self._lacks(list(bases), of_tflite=True):
+            return []
+        jobs = []
+        for base in dict.fromkeys(bases.values()):
+            variants = [variant for variant, of in bases.items() if of == base]
+            steps: list[dict[str, Any]] = [
+                {
+                    "name": variant,
+                    "recipe": variant,
+                    "calibration": self._path(self.model.calibration)
+                    if RECIPES[variant].needs_calibration
+                    else None,
+                    "ranges": None,
+                    "float_ops": [],
+                    "seed": self.seed,
+                }
+                for variant in variants
+            ]
+            job = {"task": "quantize", "source": str(base.resolve()), "jobs": steps}
+            jobs.append(self._job("quantize", _QUANTIZER, job, WORKER_ENV, variants))
+        return jobs
+
+    def _lacks(self, variants: Sequence[str], *, of_tflite: bool) -> bool:
+        """Whether a package is missing; the variants have failed for it then."""
+        missing = missing_packages(variants, of_tflite=of_tflite)
+        if missing:
+            hint = install_hint("quantize" if of_tflite else "convert")
+            failure = Failure("prerequisite", f"not installed: {', '.join(missing)}; {hint}")
+            self.results |= dict.fromkeys(variants, failure)
+        return bool(missing)
+
+    def _job(
+        self,
+        name: str,
+        module: str,
+        job: Mapping[str, Any],
+        env: Mapping[str, str],
+        variants: list[str],
+    ) -> _Job:
+        folder = self.scratch / f"{name}-{variants[0]}"
+        folder.mkdir()
+        child = ChildJob(
+            module,
+            {**job, "folder": str(folder)},
+            folder,
+            self.folder / f"{name}.log",
+            _TIMEOUT_S,
+            env,
+        )
+        return _Job(child, variants)
+
+    def _run(self, jobs: Sequence[_Job]) -> None:
+        if not jobs:
+            return
 
         def on_message(index: int, message: Message) -> None:
-            self._heard(jobs[index], groups[index], message)
+            self._heard(jobs[index], message)
 
         def on_exit(index: int, end: ChildExit) -> None:
-            for variant in groups[index]:
+            for variant in jobs[index].variants:
                 if variant not in self.results:
                     why = f"the conversion process {end.explain()}"
                     self._failed(variant, "crash", why, end.log)
 
-        run_children(jobs, at_most=_AT_MOST, on_message=on_message, on_exit=on_exit)
+        run_children(
+            [job.child for job in jobs], at_most=_AT_MOST, on_message=on_message, on_exit=on_exit
+        )
 
-    def _job(self, group: list[str]) -> ChildJob:
-        training = RECIPES[group[0]].needs_training
-        name = "qat" if training else "convert"
-        folder = self.scratch / name
-        folder.mkdir()
-        job: dict[str, Any] = {
-            "task": name,
-            "source": self._path(self.model.source),
-            "seed": self.seed,
-            "folder": str(folder),
-        }
-        if training:
-            job["train"] = self._path(self.model.train)
-            job["qat"] = self.model.qat.model_dump(mode="json")
-        else:
-            job["variants"] = group
-            job["calibration"] = self._path(self.model.calibration) if "int8" in group else None
-            job["holdout"] = self._path(self.model.holdout)
-        log = self.folder / f"{name}.log"
-        log.unlink(missing_ok=True)
-        return ChildJob(_WORKER, job, folder, log, _TIMEOUT_S, _QAT_ENV if training else WORKER_ENV)
-
-    def _heard(self, job: ChildJob, group: Sequence[str], message: Message) -> None:
+    def _heard(self, job: _Job, message: Message) -> None:
+        log = job.child.log
         if "user_error" in message:
             raise UserError(str(message["user_error"]))
         if "missing" in message:
-            why = f"not installed: {message['missing']}; {install_hint()}"
-            for variant in group:
-                self.results[variant] = Failure("prerequisite", why, self._name(job.log))
+            of_tflite = job.child.module == _QUANTIZER
+            hint = install_hint("quantize" if of_tflite else "convert")
+            why = f"not installed: {message['missing']}; {hint}"
+            for variant in job.variants:
+                self.results[variant] = Failure("prerequisite", why, self._name(log))
         elif "progress" in message:
             self.advance(str(message["progress"]))
         elif "failed" in message:
-            self._failed(
-                str(message["failed"]), str(message["kind"]), str(message["message"]), job.log
-            )
+            self._failed(str(message["failed"]), str(message["kind"]), str(message["message"]), log)
         elif "made" in message:
             variant = str(message["made"])
             self.results[variant] = Made(
-                job.folder / str(message["file"]),
+                job.child.folder / str(message["file"]),
                 {
                     "seconds": message["seconds"],
                     "converter_warnings": message["warnings"],
@@ -137,10 +218,19 @@ class Conversion:
 
     def _failed(self, variant: str, kind: str, why: str, log: Path) -> None:
         name = self._name(log)
-        self.results[variant] = Failure(kind, f"{why}; full text in {name}", name)
+        # Nothing was tried where something was missing, so that a log has no more to say.
+        more = "" if kind == "prerequisite" else f"; full text in {name}"
+        self.results[variant] = Failure(kind, why + more, name)
 
     def _name(self, log: Path) -> str:
         return log.relative_to(self.out).as_posix()
 
     def _path(self, relative: str | None) -> str | None:
         return None if relative is None else str((self.root / relative).resolve())
+
+
+def _kept_fp32(planned: Sequence[Wanted]) -> Path | None:
+    for wanted in planned:
+        if wanted.variant == "fp32" and wanted.kept is not None and wanted.imported is None:
+            return wanted.kept.path
+    return None

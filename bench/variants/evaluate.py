@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.config import MetricConfig
 from bench.errors import UnreadableOutput, UserError
-from bench.events import Emit, StageAdvanced, StageFinished, StageStarted
-from bench.records import EvaluationRecord, Failure, Json, VariantRecord
-from bench.variants.arrays import Samples, check_fits, classes_of, load_samples
-from bench.variants.child import ChildExit, ChildJob, Message, run_children
-from bench.variants.inspect import ModelFacts, TensorFacts, read_model
+from bench.events import Emit, StageFinished, StageStarted
+from bench.metrics import Metric, metric_of
+from bench.records import EvaluationRecord, Failure, VariantRecord
+from bench.tflite.facts import ModelFacts, read_model
+from bench.variants.arrays import load_samples
+from bench.variants.evaluation_jobs import Pair, Result, Work
+from bench.variants.judging import Head, check_input, head_of
 
-_AT_MOST = 2
+REFERENCE = "fp32"
 
 
 def evaluate_variants(
@@ -25,96 +28,78 @@ def evaluate_variants(
     holdout: Path,
     kernels: Sequence[str],
     *,
+    metric: MetricConfig | None = None,
+    root: Path | None = None,
     out: Path,
     run_id: str,
     emit: Emit,
+    reference: str = REFERENCE,
     timeout_s: float = 3600.0,
 ) -> tuple[EvaluationRecord, ...]:
-    """Judge each variant that was made, by each set of kernels; top-1 over the holdout.
+    """Judge each variant that can run, by each set of kernels, over the full holdout.
 
     Args:
-        holdout: .npz with x (N, ...) and integer y (N,).
+        holdout: .npz with x (N, ...) and, as the metric needs it, y (N, ...).
         kernels: of "none" (plain) and "xnnpack".
+        metric: top-1 by default.
+        root: directory of the user's function, where the metric is one.
         out: directory that the variants' paths are relative to.
+        reference: the variant whose answers cosine compares with, by the same kernels.
         timeout_s: for one variant by one set of kernels.
 
-    Returns: one record per made variant and set of kernels, variants first; variants
-    without a file have their own failure already and get none. A record's failure is of
-    kind "evaluate", "crash" or "timeout".
+    Returns: one record per variant and set of kernels, variants first; variants that are
+    not usable have their own failure already and get none. A record's failure is of kind
+    "evaluate", "crash" or "timeout".
 
-    Raises: UserError if the holdout is unreadable or does not fit a model.
+    Raises: UserError if the holdout is unreadable or does not fit a model or the metric,
+    or if the user's function is missing or fails.
     """
-    samples = load_samples(holdout, "holdout")
-    made = [variant for variant in variants if variant.path is not None]
-    pairs = [(variant, kernel) for variant in made for kernel in kernels]
-    refused = {variant.variant: _refusal(out / str(variant.path), samples) for variant in made}
-    emit(StageStarted("evaluate", f"Evaluating on {len(samples.x)} samples", len(pairs)))
+    judge = metric_of(metric or MetricConfig())
+    samples = load_samples(holdout, "holdout", judge.labels)
+    usable = [v for v in variants if v.path is not None and v.usable]
+    heads = {v.variant: head_of(_facts(out / str(v.path)), samples, judge) for v in usable}
+    labels = None
+    if any(isinstance(head, Head) and head.classifies for head in heads.values()):
+        labels = None if samples.y is None else samples.y.astype(np.int32)
+    count, sha256 = len(samples.x), samples.sha256
+    del samples  # each worker reads what it needs, some rows at a time
+    pairs = [
+        Pair(number, variant, kernel, heads[variant.variant])
+        for number, (variant, kernel) in enumerate(product(usable, kernels))
+    ]
     with tempfile.TemporaryDirectory(prefix="edgebench-evaluate-") as scratch:
-        folder = Path(scratch)
-        todo = [k for k, (variant, _) in enumerate(pairs) if refused[variant.variant] is None]
-        answers = {k: folder / f"answers-{k}.npy" for k in todo}
-        logs = {k: folder / f"{k}.log" for k in todo}
-        jobs = [
-            ChildJob(
-                "bench.variants.evaluate_worker",
-                {
-                    "task": "evaluate",
-                    "model": str((out / str(pairs[k][0].path)).resolve()),
-                    "kernels": pairs[k][1],
-                    "holdout": str(holdout.resolve()),
-                    "answers": str(answers[k]),
-                },
-                folder,
-                logs[k],
-                timeout_s,
-                {},
-            )
-            for k in todo
-        ]
-        said: dict[int, Message] = {}
-        done = len(pairs) - len(todo)
-
-        def on_message(index: int, message: Message) -> None:
-            said[todo[index]] = message
-
-        def on_exit(index: int, end: ChildExit) -> None:
-            nonlocal done
-            done += 1
-            variant, kernel = pairs[todo[index]]
-            emit(StageAdvanced("evaluate", done, f"{variant.variant} · {kernel}"))
-
-        ends = dict(
-            zip(
-                todo,
-                run_children(jobs, at_most=_AT_MOST, on_message=on_message, on_exit=on_exit),
-                strict=True,
-            )
+        work = Work(
+            holdout=holdout.resolve(),
+            metric=judge,
+            root=(root or Path()).resolve(),
+            out=out,
+            scratch=Path(scratch),
+            timeout_s=timeout_s,
+            samples=count,
+            emit=emit,
         )
-        records = []
-        for k, (variant, kernel) in enumerate(pairs):
-            failure = refused[variant.variant]
-            predictions = None
-            if failure is None:
-                failure = _failure(ends[k], said.get(k), kernel)
-            if failure is None:
-                predictions = np.load(answers[k], allow_pickle=False)
-            runtime = said.get(k, {}).get("runtime", {})
-            records.append(_record(run_id, variant, kernel, samples, predictions, runtime, failure))
+        emit(StageStarted("evaluate", f"Evaluating on {count} samples", count * len(pairs)))
+        results = _compared(work, pairs, reference) if judge.name == "cosine" else work.run(pairs)
+    records = tuple(
+        _record(run_id, pair, judge, results[pair.number], sha256, labels) for pair in pairs
+    )
     failed = sum(record.failure is not None for record in records)
     emit(StageFinished("evaluate", f"{len(records) - failed} of {len(records)} evaluations"))
-    return tuple(records)
+    return records
 
 
-def input_sample(model_path: Path, holdout: Path, out: Path) -> Path:
+def input_sample(models: Sequence[Path], holdout: Path, out: Path) -> Path:
     """Write one item of the holdout as the input of latency runs; returns its .npz.
 
     The array `arr_0` is (1, ...) in real values, not quantised; the file lies in
     `<out>/inputs/` under the holdout's hash, the same for every variant of a model.
 
-    Raises: UserError if the holdout is unreadable, does not fit, or is constant.
+    Raises: UserError if the holdout is unreadable, does not fit one of the models, or is
+    constant.
     """
-    samples = load_samples(holdout, "holdout")
-    _fits(_facts(model_path), samples)
+    samples = load_samples(holdout, "holdout", "none")
+    for model in models:
+        check_input(_facts(model), samples)
     path = out / "inputs" / f"holdout-{samples.sha256[:12]}.npz"
     # Kernels run at another speed on constant input, so that it would mislead.
     flat = samples.x.reshape(len(samples.x), -1)
@@ -132,37 +117,18 @@ def input_sample(model_path: Path, holdout: Path, out: Path) -> Path:
     return path
 
 
-def _refusal(path: Path, samples: Samples) -> Failure | None:
-    """Why top-1 has no meaning for this model; checks the holdout on the way."""
-    facts = _facts(path)
-    if len(facts.inputs) != 1 or len(facts.outputs) != 1:
-        return Failure(
-            "evaluate",
-            f"top-1 needs one input and one output, this model has {len(facts.inputs)} and "
-            f"{len(facts.outputs)}",
-        )
-    shape = facts.outputs[0].shape
-    if classes_of(shape) is None:
-        return Failure(
-            "evaluate", f"top-1 needs an output of shape (1, classes), this one is {shape}"
-        )
-    _fits(facts, samples)
-    return None
-
-
-def _fits(facts: ModelFacts, samples: Samples) -> None:
-    if len(facts.inputs) != 1:
-        raise UserError(
-            f"holdout {samples.name}: the model has {len(facts.inputs)} inputs, `x` serves one"
-        )
-    tensor = facts.inputs[0]
-    classes = classes_of(facts.outputs[0].shape) if len(facts.outputs) == 1 else None
-    check_fits(samples, tensor.signature, _real_dtype(tensor), classes)
-
-
-def _real_dtype(tensor: TensorFacts) -> str:
-    """What the user gives for this input: a quantised one takes real values."""
-    return "float32" if tensor.scale is not None else tensor.dtype.lower()
+def _compared(work: Work, pairs: Sequence[Pair], reference: str) -> dict[int, Result]:
+    """The reference first, then the others against its outputs by the same kernels."""
+    first = [pair for pair in pairs if pair.variant.variant == reference]
+    results = work.run(first)
+    references = {p.kernels: work.outputs(p) for p in first if results[p.number].failure is None}
+    rest = [pair for pair in pairs if pair not in first]
+    for pair in rest:
+        if pair.kernels not in references:
+            why = f"there is nothing to compare with: {reference} has no answers by these kernels"
+            results[pair.number] = Result(failure=Failure("evaluate", why))
+    able = [pair for pair in rest if pair.number not in results]
+    return results | work.run(able, references)
 
 
 def _facts(path: Path) -> ModelFacts:
@@ -172,38 +138,35 @@ def _facts(path: Path) -> ModelFacts:
         raise UserError(f"model {path.name}: {error}; make the variants again") from error
 
 
-def _failure(end: ChildExit, message: Message | None, kernel: str) -> Failure | None:
-    text = end.log.read_text(encoding="utf-8", errors="replace")[-4000:] if end.log.exists() else ""
-    name = "plain kernels" if kernel == "none" else kernel
-    if end.timed_out:
-        return Failure("timeout", f"evaluation on {name} {end.explain()}", text)
-    if message is not None and "failed" in message:
-        return Failure("evaluate", f"evaluation on {name}: {message['failed']}", text)
-    if end.exit_code != 0 or message is None:
-        return Failure("crash", f"evaluation on {name} {end.explain()}", text)
-    return None
-
-
 def _record(
     run_id: str,
-    variant: VariantRecord,
-    kernel: str,
-    samples: Samples,
-    predictions: NDArray[Any] | None,
-    runtime: Json,
-    failure: Failure | None,
+    pair: Pair,
+    metric: Metric,
+    result: Result,
+    holdout_sha256: str,
+    labels: NDArray[np.int32] | None,
 ) -> EvaluationRecord:
-    correct = None if predictions is None else predictions == samples.y
+    failure, value = result.failure, None
+    statistics = result.statistics
+    if statistics is not None:
+        try:
+            value = metric.value_of(statistics)
+        except ValueError as error:
+            failure, statistics = Failure("evaluate", str(error)), None
+    known = failure is None and result.predictions is not None
     return EvaluationRecord(
         run_id=run_id,
-        model=variant.model,
-        variant=variant.variant,
-        kernels=kernel,
-        metric="top1",
-        value=None if correct is None else float(np.mean(correct)),
-        predictions=predictions,
-        correct=correct,
-        holdout_sha256=samples.sha256,
-        runtime=runtime,
+        model=pair.variant.model,
+        variant=pair.variant.variant,
+        kernels=pair.kernels,
+        metric=metric.name,
+        k=metric.k,
+        higher_is_better=metric.higher_is_better,
+        value=value,
+        predictions=result.predictions if known else None,
+        statistics=statistics,
+        labels=labels if known else None,
+        holdout_sha256=holdout_sha256,
+        runtime=result.runtime,
         failure=failure,
     )

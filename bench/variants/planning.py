@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench.config import ModelConfig
 from bench.errors import UserError
 from bench.identity import sha256_of
 from bench.records import Failure, Json
-from bench.variants.arrays import Samples, load_samples
+from bench.variants.arrays import Samples, check_fits
 from bench.variants.cache import Kept, content_sha256, file_sha256, look_up, tool_versions
-from bench.variants.recipe import MAX_CALIBRATION_SAMPLES, RECIPE_VERSION, RECIPES
+from bench.variants.recipe import MAX_CALIBRATION_SAMPLES, RECIPE_VERSION, RECIPES, Recipe
 from bench.variants.source import check_source
+from bench.variants.tflite_source import input_of, is_tflite, parse_float
+
+Maker = Literal["converter", "training", "quantizer"]
+_HOW: Mapping[Maker, str] = {
+    "converter": "converted",
+    "training": "trained",
+    "quantizer": "quantised",
+}
+# Of a provenance: where something lay and what was said of it, not what it is.
+_NO_CONTENT = ("name", "warnings")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One variant that was asked for, and what is known of it before anything runs.
+    """One variant that is needed, and what is known of it before anything runs.
 
     Attributes:
         key: names what determines its bytes; None if it cannot be made.
@@ -28,6 +38,9 @@ class Wanted:
         kept: the same in the cache, or None.
         imported: the user's finished file, or None.
         failure: why it cannot be made, or None.
+        maker: who makes it, where it is to be made.
+        base: the float .tflite that the quantizer starts from; None for the fp32 made here.
+        recorded: False if nobody asked for it and others are made of it.
     """
 
     variant: str
@@ -36,119 +49,227 @@ class Wanted:
     kept: Kept | None = None
     imported: Path | None = None
     failure: Failure | None = None
+    maker: Maker = "converter"
+    base: Path | None = None
+    recorded: bool = True
+
+    @property
+    def to_make(self) -> bool:
+        return self.kept is None and self.imported is None and self.failure is None
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What variants are made of; `tflite` if it is a finished float model."""
+
+    path: Path
+    sha256: str
+    tflite: bool
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {"name": self.path.name, "sha256": self.sha256}
 
 
 def plan_variants(
-    model: ModelConfig, variants: Sequence[str], *, root: Path, folder: Path, seed: int
+    model: ModelConfig,
+    variants: Sequence[str],
+    samples: Mapping[str, Samples],
+    *,
+    root: Path,
+    folder: Path,
+    seed: int,
 ) -> tuple[Wanted, ...]:
-    """Check all input and look up every variant in the cache.
+    """Check the sources and look up every variant in the cache.
 
     Args:
+        samples: role -> the model's samples, of those that are there.
         root: directory that the paths in `model` are relative to.
         folder: where variants of this model are kept.
         seed: of whatever is drawn while variants are made.
 
+    Returns: one for each variant, in that order; fp32 may follow, which nobody asked for
+    and others are made of.
+
     Raises: UserError where a file of the user's is missing, unreadable or wrong.
     """
-    to_make = [v for v in variants if v not in model.files]
-    source_sha = None
-    if model.source is not None and to_make:
-        source = root / model.source
-        check_source(source)
-        try:
-            source_sha = content_sha256(source)
-        except OSError as error:
-            raise UserError(
-                f"source {source.name}: cannot be read: {error.strerror} ({error.filename})"
-            ) from error
-    arrays = {
-        role: load_samples(root / path, role)
-        for role, path, wanted in (
-            ("calibration", model.calibration, "int8" in to_make),
-            ("train", model.train, "int8-qat" in to_make),
-            ("holdout", model.holdout, True),
-        )
-        if path is not None and wanted
-    }
-    planned = []
-    for variant in variants:
-        if variant in model.files:
-            planned.append(_imported(variant, root / model.files[variant], folder))
-        elif source_sha is None:
-            why = f"no `source` to make it of and no `files.{variant}`"
-            planned.append(Wanted(variant, None, {}, failure=Failure("prerequisite", why)))
-        else:
-            planned.append(_to_make(model, variant, source_sha, arrays, seed, folder))
+    source = _find_source(model, variants, root, samples)
+    floats = _float_file(model, variants, root)
+    planned = [
+        _imported(f"files.{variant}", variant, root / model.files[variant], folder)
+        if variant in model.files
+        else _planned(model, variant, source, floats, samples, seed, folder)
+        for variant in variants
+    ]
+    lacks_fp32 = any(w.to_make and w.maker == "quantizer" and w.base is None for w in planned)
+    if lacks_fp32 and not any(w.variant == "fp32" for w in planned):
+        fp32 = _planned(model, "fp32", source, None, samples, seed, folder)
+        planned.append(replace(fp32, recorded=False))
     return tuple(planned)
 
 
-def _imported(variant: str, path: Path, folder: Path) -> Wanted:
-    if not path.is_file():
-        what = "is no file" if path.exists() else "there is no such file"
-        raise UserError(f"files.{variant}: {what} ({path}); give the path of a .tflite")
-    try:
-        digest = file_sha256(path)
-    except OSError as error:
-        raise UserError(f"files.{variant}: {path} cannot be read: {error.strerror}") from error
-    provenance = {
-        "how": "imported",
-        "variant": variant,
-        "source": {"name": path.name, "sha256": digest},
-    }
-    key = _key(provenance)
-    return Wanted(variant, key, provenance, look_up(folder, variant, key), path)
+def _find_source(
+    model: ModelConfig, variants: Sequence[str], root: Path, samples: Mapping[str, Samples]
+) -> _Source | None:
+    if model.source is None or all(v in model.files for v in variants):
+        return None
+    path = root / model.source
+    if not is_tflite(path):
+        check_source(path)
+        try:
+            return _Source(path, content_sha256(path), False)
+        except OSError as error:
+            raise UserError(
+                f"source {path.name}: cannot be read: {error.strerror} ({error.filename})"
+            ) from error
+    source, data = _read_float("source", path)
+    if given := [samples[role] for role in ("calibration", "holdout") if role in samples]:
+        entry = input_of(parse_float(data, path.name), path.name)
+        for one in given:
+            check_fits(one, entry.signature, entry.dtype.lower())
+    return source
 
 
-def _to_make(
+def _float_file(model: ModelConfig, variants: Sequence[str], root: Path) -> _Source | None:
+    """The finished fp32 of the user's, which what ai-edge-quantizer makes starts from."""
+    wanted = any(RECIPES[v].by_quantizer and v not in model.files for v in variants)
+    if not wanted or "fp32" not in model.files:
+        return None
+    return _read_float("files.fp32", root / model.files["fp32"])[0]
+
+
+def _read_float(key: str, path: Path) -> tuple[_Source, bytes]:
+    _check_file(key, path)
+    data = path.read_bytes()
+    parse_float(data, path.name)
+    return _Source(path, file_sha256(path), True), data
+
+
+def _planned(
     model: ModelConfig,
     variant: str,
-    source_sha: str,
-    arrays: Mapping[str, Samples],
+    source: _Source | None,
+    floats: _Source | None,
+    samples: Mapping[str, Samples],
     seed: int,
     folder: Path,
 ) -> Wanted:
+    """A variant that is not given as a file; `floats` is the user's fp32, if any."""
     recipe = RECIPES[variant]
-    provenance: dict[str, Any] = {
-        "how": "trained" if recipe.needs_training else "converted",
+    if floats is not None and recipe.by_quantizer:
+        source = floats
+    if source is None:
+        why = f"no `source` to make it of and no `files.{variant}`"
+        return Wanted(variant, None, {}, failure=Failure("prerequisite", why))
+    of_tflite = source.tflite
+    if of_tflite and variant == "fp32":
+        return _imported("source", "fp32", source.path, folder)
+    maker: Maker = "converter"
+    if of_tflite or recipe.by_quantizer:
+        maker = "quantizer"
+    elif recipe.needs_training:
+        maker = "training"
+    made_of: dict[str, Any] = {
+        "how": _HOW[maker],
         "recipe": recipe.summary,
         "recipe_version": RECIPE_VERSION,
         "variant": variant,
-        "source": {"name": Path(str(model.source)).name, "sha256": source_sha},
-        "batch": 1,
-        "tools": tool_versions(),
+        "source": source.facts,
+        "tools": tool_versions(converter=not of_tflite, quantizer=maker == "quantizer"),
         "machine": platform.machine(),
         "python": platform.python_version(),
     }
+    if model.signature is not None:
+        made_of["signature"] = model.signature
+    failure = _add_samples(made_of, model, recipe, samples, seed)
+    if failure is not None:
+        return Wanted(variant, None, made_of, failure=failure)
+    if maker == "training":
+        made_of["qat"] = model.qat.model_dump(mode="json")
+    key = _key(made_of)
+    return Wanted(
+        variant,
+        key,
+        made_of,
+        kept=_look_up(folder, variant, key, made_of),
+        maker=maker,
+        base=source.path if of_tflite else None,
+    )
+
+
+def _add_samples(
+    made_of: dict[str, Any],
+    model: ModelConfig,
+    recipe: Recipe,
+    samples: Mapping[str, Samples],
+    seed: int,
+) -> Failure | None:
+    """Say what it is calibrated and trained with; returns what is lacking."""
     for role, needed in (
         ("calibration", recipe.needs_calibration),
         ("train", recipe.needs_training),
     ):
         if not needed:
             continue
-        samples = arrays.get(role)
-        if samples is None:
-            why = f"{variant} needs samples: name an .npz as `{role}` of model {model.name}"
-            return Wanted(variant, None, provenance, failure=Failure("prerequisite", why))
-        count = len(samples.x)
-        provenance[role] = {
-            "name": samples.name,
-            "sha256": samples.sha256,
-            "samples": min(count, MAX_CALIBRATION_SAMPLES) if role == "calibration" else count,
+        if role not in samples:
+            why = f"{recipe.variant} needs samples: name an .npz as `{role}` of model {model.name}"
+            return Failure("prerequisite", why)
+        count = len(samples[role].x)
+        used = min(count, MAX_CALIBRATION_SAMPLES) if role == "calibration" else count
+        made_of[role] = {
+            "name": samples[role].name,
+            "sha256": samples[role].sha256,
+            "samples": used,
             "of": count,
         }
-        provenance["seed"] = seed
-    if recipe.needs_training:
-        provenance["qat"] = model.qat.model_dump(mode="json")
+        # A seed that draws nothing is no reason to make anything again.
+        if recipe.needs_training or used < count:
+            made_of["seed"] = seed
+    return None
+
+
+def _imported(key_name: str, variant: str, path: Path, folder: Path) -> Wanted:
+    _check_file(key_name, path)
+    try:
+        digest = file_sha256(path)
+    except OSError as error:
+        raise UserError(f"{key_name}: {path} cannot be read: {error.strerror}") from error
+    provenance = {
+        "how": "imported",
+        "variant": variant,
+        "source": {"name": path.name, "sha256": digest},
+    }
     key = _key(provenance)
-    return Wanted(variant, key, provenance, look_up(folder, variant, key))
+    return Wanted(variant, key, provenance, _look_up(folder, variant, key, provenance), path)
+
+
+def _check_file(key: str, path: Path) -> None:
+    if not path.is_file():
+        what = "is no file" if path.exists() else "there is no such file"
+        raise UserError(f"{key}: {what} ({path}); give the path of a .tflite")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise UserError(f"{key}: {path} cannot be read: {error.strerror}") from error
+
+
+def _look_up(folder: Path, variant: str, key: str, provenance: Json) -> Kept | None:
+    kept = look_up(folder, variant, key)
+    if kept is None:
+        return None
+    # A provenance that somebody edited no longer says what its file was made of.
+    try:
+        same = _key({name: kept.provenance.get(name) for name in provenance}) == key
+    except ValueError:
+        return None
+    return kept if same else None
 
 
 def _key(provenance: Json) -> str:
-    # File names say where something lay, not what it is.
     return sha256_of(
         {
-            key: {k: v for k, v in value.items() if k != "name"}
-            if key in ("source", "calibration", "train")
+            key: {k: v for k, v in value.items() if k not in _NO_CONTENT}
+            if key in ("source", "calibration", "train") and isinstance(value, Mapping)
             else value
             for key, value in provenance.items()
         }

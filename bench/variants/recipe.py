@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.metrics import Labels
+
 # Part of every cache key: raise it whenever a recipe gives other bytes than before.
 RECIPE_VERSION = 1
 
@@ -109,3 +111,8 @@ RECIPES = {
         ),
     )
 }
+
+
+def training_labels(loss: str) -> Labels:
+    """What a Keras loss takes as `y`: class indices, or numbers in the output's shape."""
+    return "classes" if loss.startswith("sparse_") else "values"

@@ -40,14 +40,17 @@ def verify_files(files: Mapping[str, Path], scratch: Path, log: Path) -> dict[st
     def on_message(index: int, message: Message) -> None:
         name = names[index]
         if "failed" in message:
-            found[name] = Failure("verify", f"does not run: {message['failed']}", _tail(log))
+            size = f"{files[name].stat().st_size:,} bytes"
+            why = f"is a whole model ({size}) but does not run: {message['failed']}"
+            found[name] = Failure("verify", why, _tail(log))
         else:
             found[name] = message["runtime"]
 
     ends = run_children(jobs, at_most=_AT_MOST, on_message=on_message)
     for name, end in zip(names, ends, strict=True):
         if name not in found or end.exit_code != 0:
-            found[name] = Failure("crash", f"running it once {end.explain()}", _tail(log))
+            why = f"is a whole model, but the process that ran it once {end.explain()}"
+            found[name] = Failure("crash", why, _tail(log))
     return found
 
 

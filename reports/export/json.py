@@ -12,7 +12,15 @@ import numpy as np
 
 from bench.records import Delegation
 from bench.stats import Interval, RatioVerdict
-from reports.model import Accuracy, Comparison, GateResult, Recommendation, Row, VariantSummary
+from reports.model import (
+    Accuracy,
+    ClassReport,
+    Comparison,
+    GateResult,
+    Recommendation,
+    Row,
+    VariantSummary,
+)
 
 SCHEMA = "edgebench-comparison/1"
 
@@ -42,6 +50,7 @@ def comparison_to_json(comparison: Comparison) -> dict[str, Any]:
         "cases": [_case(row, comparison) for row in comparison.rows],
         "variants": [_variant(variant) for variant in comparison.variants],
         "recommendations": [_recommendation(found) for found in comparison.recommendations],
+        "classes": [classes_to_json(found) for found in comparison.classes],
         "notes": list(comparison.notes),
         "environment": _free_form(comparison.environment),
     }
@@ -83,7 +92,7 @@ def _case(row: Row, comparison: Comparison) -> dict[str, Any]:
         "peak_rss_kib": row.peak_rss_kib,
         "size_bytes": row.size_bytes,
         "model_sha256": row.model_sha256,
-        **_accuracy(row.accuracy),
+        **accuracy_to_json(row.accuracy),
         "accuracy_reason": row.accuracy_reason,
         "speedup": _speedup(row.speedup),
         "speedup_reason": row.speedup_reason,
@@ -96,7 +105,7 @@ def _case(row: Row, comparison: Comparison) -> dict[str, Any]:
                 ],
             },
             "delegation": _delegation(row.delegation),
-            "gates": [_gate(gate) for gate in row.gates],
+            "gates": [gate_to_json(gate) for gate in row.gates],
         },
         "pareto": row.pareto,
         "failure": row.failure,
@@ -117,27 +126,59 @@ def _pair(interval: Interval | None) -> list[float] | None:
     return None if interval is None else [interval.low, interval.high]
 
 
-def _accuracy(accuracy: Accuracy | None) -> dict[str, Any]:
-    if accuracy is None:
-        return dict.fromkeys(
-            (
-                "accuracy",
-                "accuracy_interval",
-                "accuracy_images",
-                "accuracy_kernels",
-                "accuracy_change_points",
-                "accuracy_change_interval_points",
-                "accuracy_p_value",
-            )
-        )
+def accuracy_to_json(accuracy: Accuracy | None) -> dict[str, Any]:
+    """The keys of one accuracy; all there, and null, where there is none.
+
+    Shares are in 0..1, changes too, with `..._points` beside them in percentage points.
+    """
+    found = accuracy
+    metric = None if found is None else found.metric
+    verdict = None if found is None else found.verdict
     return {
-        "accuracy": accuracy.value,
-        "accuracy_interval": _pair(accuracy.interval),
-        "accuracy_images": accuracy.images,
-        "accuracy_kernels": accuracy.kernels,
-        "accuracy_change_points": accuracy.change_points,
-        "accuracy_change_interval_points": _pair(accuracy.change_interval_points),
-        "accuracy_p_value": accuracy.p_value,
+        "accuracy_metric": None if metric is None else metric.name,
+        "accuracy_k": None if metric is None else metric.k,
+        "accuracy_is_share": None if metric is None else metric.is_share,
+        "accuracy_higher_is_better": None if metric is None else metric.higher_is_better,
+        "accuracy": None if found is None else found.value,
+        "accuracy_interval": None if found is None else _pair(found.interval),
+        "accuracy_images": None if found is None else found.images,
+        "accuracy_kernels": None if found is None else found.kernels,
+        "accuracy_change": None if found is None else found.change,
+        "accuracy_change_interval": None if found is None else _pair(found.change_interval),
+        "accuracy_change_points": None if found is None else found.change_points,
+        "accuracy_change_interval_points": (
+            None if found is None else _pair(found.change_interval_points)
+        ),
+        "accuracy_p_value": None if found is None else found.p_value,
+        "accuracy_loss": None if verdict is None else verdict.loss.value,
+        "accuracy_verdict": None if verdict is None else verdict.text,
+        "accuracy_agreeing": None if found is None else found.agreeing,
+    }
+
+
+def classes_to_json(found: ClassReport) -> dict[str, Any]:
+    """Classes of one variant: a table, a matrix where it is small, the commonest mistakes."""
+    return {
+        "model": found.model,
+        "variant": found.variant,
+        "kernels": found.kernels,
+        "count": found.classes,
+        "classes": [
+            {
+                "class": row.label,
+                "images": row.images,
+                "recall": row.recall,
+                "precision": row.precision,
+                "recall_change": row.recall_change,
+            }
+            for row in found.rows
+        ],
+        "left_out": found.left_out,
+        "confusion": [list(line) for line in found.matrix] or None,
+        "confusions": [
+            {"class": c.label, "answer": c.predicted, "count": c.count, "before": c.before}
+            for c in found.confusions
+        ],
     }
 
 
@@ -171,7 +212,8 @@ def _delegation(found: Delegation | None) -> dict[str, Any] | None:
     }
 
 
-def _gate(gate: GateResult) -> dict[str, Any]:
+def gate_to_json(gate: GateResult) -> dict[str, Any]:
+    """One gate of one case."""
     return {
         "name": gate.name,
         "status": gate.status.value,
@@ -187,6 +229,7 @@ def _variant(made: VariantSummary) -> dict[str, Any]:
         "variant": made.variant,
         "size_bytes": made.size_bytes,
         "size_ratio": made.size_ratio,
+        "zip_bytes": made.zip_bytes,
         "sha256": made.sha256,
         "failure": made.failure,
         "provenance": _free_form(made.provenance),

@@ -140,20 +140,23 @@ def _accuracy(row: Row, book: NoteBook) -> Cell:
     if accuracy is None:
         reason = row.accuracy_reason or "not measured"
         return Cell(fmt.ABSENT, notes=book.add(row, f"accuracy: {reason}"), tone=Tone.QUIET)
-    interval = accuracy.interval
-    low_high = f"[{interval.low * 100:.1f}, {interval.high * 100:.1f}]"
-    return Cell(fmt.percent(accuracy.value), details=(low_high,), sort=accuracy.value)
+    share = accuracy.metric.is_share
+    details: tuple[str, ...] = ()
+    if accuracy.interval is not None:
+        details = (fmt.score_interval(accuracy.interval, share=share),)
+    return Cell(fmt.score(accuracy.value, share=share), details=details, sort=accuracy.value)
 
 
 def _accuracy_change(row: Row) -> Cell:
-    if row.accuracy is None or row.accuracy.change_points is None:
+    accuracy = row.accuracy
+    if accuracy is None or accuracy.change is None:
         return Cell(fmt.ABSENT, tone=Tone.QUIET)
-    change = row.accuracy.change_interval_points
+    share = accuracy.metric.is_share
     details: tuple[str, ...] = ()
-    if change is not None:
-        details = (f"[{fmt.points(change.low)}, {fmt.points(change.high)}]",)
+    if accuracy.change_interval is not None:
+        details = (fmt.score_change_interval(accuracy.change_interval, share=share),)
     return Cell(
-        fmt.points(row.accuracy.change_points), details=details, sort=row.accuracy.change_points
+        fmt.score_change(accuracy.change, share=share), details=details, sort=accuracy.change
     )
 
 

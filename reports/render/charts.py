@@ -96,6 +96,19 @@ def charts(comparison: Comparison) -> tuple[Chart, ...]:
     )
 
 
+def draw_chart(
+    key: str, kind: str, title: str, caption: str, plot: Callable[[Figure], Axes | None]
+) -> Chart | None:
+    """One chart of another report, in the style of these; None where `plot` has no numbers."""
+    with _style():
+        figure = Figure(layout="constrained")
+        if plot(figure) is None:
+            return None
+        _head(figure, title)
+        drawing = _Drawing(key, kind, title, caption, figure)
+        return Chart(key, kind, title, caption, _inline(_svg(figure, transparent=True), drawing))
+
+
 def save_charts(comparison: Comparison, directory: Path) -> tuple[Path, ...]:
     """Writes every chart as KEY.svg and KEY.png (white background) into a directory.
 

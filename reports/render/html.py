@@ -16,6 +16,7 @@ from bench import format as fmt
 from reports.model import Comparison, VariantSummary
 from reports.render.cells import delegate_text, group_title
 from reports.render.charts import charts
+from reports.render.classes import CLASS_HEADS, CONFUSION_HEADS, classes_view
 from reports.render.plots import LAUNCH_PERCENTILES
 from reports.render.view import flatten, view
 
@@ -68,6 +69,7 @@ class _Variant:
     variant: str
     size: str
     share: str
+    zipped: str
     sha256: str
     failure: str
     provenance: tuple[tuple[str, str], ...]
@@ -97,6 +99,12 @@ def html(comparison: Comparison) -> str:
         ],
         launches=tuple(_launches(comparison)),
         percentiles=LAUNCH_PERCENTILES,
+        classes=tuple(
+            classes_view(found, several_models=len({c.model for c in comparison.classes}) > 1)
+            for found in comparison.classes
+        ),
+        class_heads=CLASS_HEADS,
+        confusion_heads=CONFUSION_HEADS,
         variants=tuple(map(_variant, comparison.variants)),
         policy=_policy(script),
         css=Markup(css),  # noqa: S704
@@ -134,6 +142,7 @@ def _variant(made: VariantSummary) -> _Variant:
         variant=fmt.visible(made.variant),
         size=fmt.size(made.size_bytes),
         share=fmt.percent(made.size_ratio, 1),
+        zipped=fmt.size(made.zip_bytes),
         sha256=fmt.visible(made.sha256 or ""),
         failure=fmt.visible(made.failure or ""),
         provenance=flatten(made.provenance),

@@ -36,6 +36,7 @@ _HEADER = (
     "stability",
     "launches",
 )
+_METRIC = {"accuracy", "points"}
 _ALIGNED_LEFT = {"variant", "delegate", "delegated", "gates", "stability"}
 
 
@@ -87,7 +88,7 @@ def _advice(advice: RecommendationView) -> Iterator[str]:
 def _table(table: TableView) -> Iterator[str]:
     yield f"## {escape(table.title)}"
     lines = [
-        f"| {' | '.join(_HEADER)} |",
+        f"| {' | '.join(escape(table.head(n)) if n in _METRIC else n for n in _HEADER)} |",
         f"|{'|'.join('---' if name in _ALIGNED_LEFT else '---:' for name in _HEADER)}|",
     ]
     for row in table.rows:
@@ -126,8 +127,8 @@ def _notes(report: ReportView) -> Iterator[str]:
 def _variants(variants: tuple[VariantSummary, ...]) -> Iterator[str]:
     if not variants:
         return
-    yield "| model | variant | size | of fp32 | sha256 | how it was made |"
-    yield "|---|---|---:|---:|---|---|"
+    yield "| model | variant | size | of fp32 | zipped | sha256 | how it was made |"
+    yield "|---|---|---:|---:|---:|---|---|"
     for made in variants:
         how = "; ".join(f"{name}: {value}" for name, value in flatten(made.provenance))
         if made.failure is not None:
@@ -137,6 +138,7 @@ def _variants(variants: tuple[VariantSummary, ...]) -> Iterator[str]:
             fmt.visible(made.variant),
             fmt.size(made.size_bytes),
             fmt.percent(made.size_ratio, 1),
+            fmt.size(made.zip_bytes),
             fmt.visible(made.sha256 or fmt.ABSENT),
             how or fmt.ABSENT,
         )

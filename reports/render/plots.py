@@ -97,15 +97,18 @@ def plot_accuracy(figure: Figure, rows: Sequence[Row]) -> Axes | None:
     if not shown:
         return None
     axes = figure.add_subplot()
+    metric = next(row.accuracy.metric for row in shown if row.accuracy is not None)
+    scale = 100 if metric.is_share else 1
     ways = list(dict.fromkeys(_way(row) for row in shown))
     largest = max(row.size_bytes or 0 for row in shown) or 1
     for row in shown:
         assert row.p50_us is not None
         assert row.accuracy is not None
-        x, y = row.p50_us, row.accuracy.value * 100
+        x, y = row.p50_us, row.accuracy.value * scale
         colour = _colour(row.case.variant)
-        low, high = row.accuracy.interval.low * 100, row.accuracy.interval.high * 100
-        axes.plot([x, x], [low, high], color=colour, lw=0.8, alpha=0.35, zorder=1)
+        if row.accuracy.interval is not None:
+            low, high = row.accuracy.interval.low * scale, row.accuracy.interval.high * scale
+            axes.plot([x, x], [low, high], color=colour, lw=0.8, alpha=0.35, zorder=1)
         if row.p50_interval_us is not None:
             low, high = row.p50_interval_us.low, row.p50_interval_us.high
             axes.plot([low, high], [y, y], color=colour, lw=1.2, alpha=0.6, zorder=1)
@@ -120,8 +123,11 @@ def plot_accuracy(figure: Figure, rows: Sequence[Row]) -> Axes | None:
     is_log = _needs_log([row.p50_us for row in shown], above=6.0)
     _time_axis(axes, is_log)
     axes.margins(x=0.09, y=0.12)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
-    axes.set_ylabel("accuracy on the holdout")
+    unit = " %" if metric.is_share else ""
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}{unit}"))
+    axes.set_ylabel(f"{_short(metric.title)} on the holdout")
+    if not metric.higher_is_better:
+        axes.invert_yaxis()  # up is better in every chart
     axes.grid(axis="y", color=INK, alpha=0.15, lw=0.7)
     variants = list(dict.fromkeys(row.case.variant for row in shown))
     handles = [
@@ -138,7 +144,7 @@ def plot_accuracy(figure: Figure, rows: Sequence[Row]) -> Axes | None:
     if any(caveat(row) for row in shown):
         hollow = "hollow: see its verdict"
         handles.append(Line2D([], [], marker="o", ls="", mfc="none", mec=INK, label=hollow))
-    handles += _letter_front(axes, [row for row in shown if row.pareto])
+    handles += _letter_front(axes, [row for row in shown if row.pareto], scale)
     figure.set_size_inches(_WIDTH_INCHES, max(5.2, 1.0 + 0.25 * len(handles)))
     figure.legend(handles=handles, loc="outside right center", frameon=False)
     return axes
@@ -233,7 +239,7 @@ def _name_cases(axes: Axes, rows: Sequence[Row], places: Sequence[float]) -> Non
     axes.set_ylim(places[-1] + 0.7, -0.7)
 
 
-def _letter_front(axes: Axes, front: Sequence[Row]) -> list[Line2D]:
+def _letter_front(axes: Axes, front: Sequence[Row], scale: int) -> list[Line2D]:
     """Letters beside the ringed marks, and what they stand for in the legend.
 
     Letters, because names of this length would lie over other marks.
@@ -245,7 +251,7 @@ def _letter_front(axes: Axes, front: Sequence[Row]) -> list[Line2D]:
         letter = chr(ord("A") + number) if number < 26 else str(number)
         axes.annotate(
             letter,
-            (row.p50_us, row.accuracy.value * 100),
+            (row.p50_us, row.accuracy.value * scale),
             (11, 8),
             textcoords="offset points",
             fontweight="bold",

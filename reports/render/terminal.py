@@ -185,7 +185,7 @@ def _fitting(
         drawn = _draw(table, layout, pen)
         if Measurement.get(console, unbounded, drawn).maximum <= options.max_width:
             return drawn
-    return Group(*(_paragraph(row, pen) for row in table.rows))
+    return Group(*(_paragraph(row, table, pen) for row in table.rows))
 
 
 def _draw(table: TableView, layout: tuple[_Column, ...], pen: _Pen) -> Table:
@@ -198,7 +198,7 @@ def _draw(table: TableView, layout: tuple[_Column, ...], pen: _Pen) -> Table:
     )
     for column in layout:
         drawn.add_column(
-            pen.text(column.header),
+            pen.text("\n".join(map(table.head, column.header.split("\n")))),
             justify=column.justify,
             overflow="fold",
             max_width=_NAME_WIDTH if column.is_name else None,
@@ -212,7 +212,7 @@ def _draw(table: TableView, layout: tuple[_Column, ...], pen: _Pen) -> Table:
     return drawn
 
 
-def _paragraph(row: RowView, pen: _Pen) -> ConsoleRenderable:
+def _paragraph(row: RowView, table: TableView, pen: _Pen) -> ConsoleRenderable:
     head = pen.text(
         f"{row.variant.text} / {row.delegate.text} / {fmt.threads(row.row.case.threads)}", "bold"
     )
@@ -221,8 +221,8 @@ def _paragraph(row: RowView, pen: _Pen) -> ConsoleRenderable:
         ("p90", row.p90),
         ("vs fp32", row.speedup),
         ("size", row.size),
-        ("accuracy", _only_text(row.accuracy)),
-        ("points", _only_text(row.change)),
+        (table.accuracy_title, _only_text(row.accuracy)),
+        (table.change_title, _only_text(row.change)),
         ("delegated", row.delegation),
         ("gates", row.gates),
         ("stability", row.stability),

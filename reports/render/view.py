@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import format as fmt
+from bench.metrics import Metric
 from reports.model import Comparison, Recommendation, Row
 from reports.render.cells import RowView, group_title, row_view
 from reports.render.notes import NoteBook, NoteView
@@ -15,12 +16,22 @@ from reports.render.notes import NoteBook, NoteView
 
 @dataclass(frozen=True, slots=True)
 class TableView:
-    """The cases of one model on one device by one runner; cases of a variant side by side."""
+    """The cases of one model on one device by one runner; cases of a variant side by side.
+
+    Attributes:
+        accuracy_title, change_title: heads of those columns, which depend on the metric.
+    """
 
     model: str
     device: str
     title: str
     rows: tuple[RowView, ...]
+    accuracy_title: str = "accuracy"
+    change_title: str = "points"
+
+    def head(self, name: str) -> str:
+        """A column's head, given as "accuracy" or "points", in the words of the metric."""
+        return {"accuracy": self.accuracy_title, "points": self.change_title}.get(name, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +135,14 @@ def _table(rows: list[Row], book: NoteBook, comparison: Comparison) -> TableView
     order = {variant: n for n, variant in enumerate(dict.fromkeys(r.case.variant for r in rows))}
     ordered = sorted(rows, key=lambda r: order[r.case.variant])
     title = group_title(rows[0])
+    metric = next((row.accuracy.metric for row in rows if row.accuracy is not None), Metric())
     return TableView(
         model=fmt.visible(rows[0].case.model),
         device=fmt.visible(rows[0].case.device),
         title=f"SIMULATED: {title}" if comparison.simulated else title,
         rows=tuple(row_view(row, book) for row in ordered),
+        accuracy_title=fmt.visible(metric.title),
+        change_title="points" if metric.is_share else "change",
     )
 
 

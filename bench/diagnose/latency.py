@@ -1,0 +1,104 @@
+"""Short latency of each remedy on this machine, interleaved: enough to choose by.
+
+The method of a run (fresh processes, rounds in random order) with shorter launches and
+without repeats: a busy machine must not make a diagnosis take hours. What other load has
+spoilt is marked instead, and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench.diagnose.outcome import Latency
+from bench.events import Emit, StageAdvanced, StageFinished, StageStarted
+from bench.identity import Case, DelegateSpec, new_run_id
+from bench.plan import RUNNER_KIND, round_order
+from bench.records import LaunchRecord
+from bench.runners.base import LaunchLimits
+from bench.runners.loop import InvokeLoopRunner
+from bench.session import CaseFiles, Session
+from bench.stats import MIN_LAUNCHES_FOR_INTERVAL, launch_interval
+from devices.blobs import BlobStore
+from devices.deadline import Deadline
+from devices.device import Device
+from devices.facts import read_facts
+from devices.launch import Launcher
+
+ROUNDS = 6
+DELEGATE = "xnnpack"
+THREADS = 1
+LIMITS = LaunchLimits(
+    warmup_min_s=0.3, warmup_max_s=2.0, measure_min_s=0.15, measure_max_s=2.0, timeout_s=60.0
+)
+_FACTS_S = 30.0
+_STAGE = "latency"
+
+
+def measure_all(
+    files: Mapping[str, tuple[Path, str]],
+    *,
+    project: str,
+    model: str,
+    inputs: Path | None,
+    device: Device,
+    seed: int,
+    emit: Emit,
+) -> dict[str, Latency]:
+    """p50 of each file; one that never ran is absent.
+
+    Args:
+        files: key -> (.tflite, sha256).
+        inputs: .npz for the runner, or None for a seeded draw.
+
+    Raises: DeviceError if the device cannot be reached; KeyboardInterrupt.
+    """
+    cases = {
+        key: Case(project, model, key, DelegateSpec(DELEGATE), THREADS, RUNNER_KIND, device.name)
+        for key in files
+    }
+    blobs = BlobStore(device.transport, device.workdir)
+    session = Session(
+        device=device,
+        facts=read_facts(device.transport, deadline=Deadline(_FACTS_S)),
+        runner=InvokeLoopRunner(),
+        run_id=new_run_id(),
+        seed=seed,
+        limits=LIMITS,
+        launcher=Launcher(device.transport, device.workdir, blobs),
+    )
+    emit(StageStarted(_STAGE, "Measuring the remedies", ROUNDS * len(files)))
+    records: dict[str, list[LaunchRecord]] = {key: [] for key in files}
+    for index in range(ROUNDS):
+        order = round_order(list(files), str, seed=seed, index=index)
+        for position, key in enumerate(order):
+            case_files = CaseFiles(*files[key], inputs)
+            record = session.launch(
+                cases[key], case_files, index=index, position=position, attempt=0
+            )
+            records[key].append(record)
+            done = index * len(files) + position + 1
+            emit(StageAdvanced(_STAGE, done, f"round {index + 1}: {key}"))
+    emit(StageFinished(_STAGE))
+    found = {key: _summary(launches) for key, launches in records.items()}
+    return {key: latency for key, latency in found.items() if latency is not None}
+
+
+def _summary(launches: Sequence[LaunchRecord]) -> Latency | None:
+    """p50 over the clean launches, or over all where too few are clean."""
+    ran = [r for r in launches if r.measurement is not None]
+    clean = [r for r in ran if r.usable]
+    spoilt = len(clean) < MIN_LAUNCHES_FOR_INTERVAL
+    used = ran if spoilt else clean
+    p50s = [r.measurement.p50_us for r in used if r.measurement is not None]
+    if not p50s:
+        return None
+    return Latency(
+        p50_us=float(np.median(p50s)),
+        interval_us=launch_interval(p50s),
+        launches=len(p50s),
+        how=f"{DELEGATE}, {THREADS} thread, {ROUNDS} rounds of short launches",
+        taints=tuple(sorted({taint for r in used for taint in r.taints})),
+    )

@@ -1,0 +1,140 @@
+"""Evaluations -> accuracies: values with intervals, and paired changes against the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from bench.accuracy import judge_loss, paired_change, value_interval
+from bench.config import GatesConfig
+from bench.metrics import Metric, metric_named
+from bench.records import EvaluationRecord
+from reports.classes import class_report
+from reports.model import Accuracy, ClassReport, Recommendation
+
+REFERENCE = "fp32"
+
+# Whose classes are shown, unless the recommendation runs by others.
+USUAL_KERNELS = "xnnpack"
+
+# (model, variant, kernels)
+Key: TypeAlias = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The accuracy of one evaluation, and what is missing of it.
+
+    Attributes:
+        reason: why there is no accuracy, or no change; None if nothing is missing.
+        classes: of a classifier.
+    """
+
+    accuracy: Accuracy | None
+    reason: str | None
+    classes: ClassReport | None = None
+
+
+def judge_all(
+    evaluations: Sequence[EvaluationRecord], gates: GatesConfig, *, reference: str = REFERENCE
+) -> Mapping[Key, Judged]:
+    """Every evaluation, each against the reference of its model by the same kernels."""
+    by_key = {(e.model, e.variant, e.kernels): e for e in evaluations}
+    return {
+        key: _judge(record, by_key.get((key[0], reference, key[2])), gates, reference)
+        for key, record in by_key.items()
+    }
+
+
+def metric_of_record(record: EvaluationRecord) -> Metric:
+    """By what an evaluation was judged."""
+    return metric_named(record.metric, record.k, record.higher_is_better)
+
+
+def allowed_loss(metric: Metric, reference: float, gates: GatesConfig) -> float | None:
+    """Largest loss against the reference that the gates accept, in the metric's unit."""
+    if reference <= 0:
+        return gates.accuracy_drop_max_points / 100 if metric.is_share else None
+    ratio = gates.accuracy_ratio_min
+    if not metric.higher_is_better:
+        return reference / ratio - reference if ratio > 0 else None
+    by_ratio = (1 - ratio) * reference
+    return min(by_ratio, gates.accuracy_drop_max_points / 100) if metric.is_share else by_ratio
+
+
+def shown_classes(
+    judged: Mapping[Key, Judged], found: Sequence[Recommendation]
+) -> tuple[ClassReport, ...]:
+    """Of every variant by one set of kernels: two would say nearly the same twice."""
+    chosen: dict[str, str] = {}
+    for (model, _, kernels), one in judged.items():
+        if one.classes is not None:
+            chosen.setdefault(model, kernels)
+            if kernels == USUAL_KERNELS:
+                chosen[model] = kernels
+    for advice in found:
+        for delegate, _ in advice.configuration.values():
+            if advice.model in chosen:
+                chosen[advice.model] = delegate
+    return tuple(
+        one.classes
+        for (model, _, kernels), one in judged.items()
+        if one.classes is not None and chosen[model] == kernels
+    )
+
+
+def _judge(
+    mine: EvaluationRecord,
+    reference: EvaluationRecord | None,
+    gates: GatesConfig,
+    name: str,
+) -> Judged:
+    if mine.value is None or mine.statistics is None or len(mine.statistics) == 0:
+        failure = mine.failure.message if mine.failure else "no answers were kept"
+        return Judged(None, f"evaluation failed: {failure}")
+    metric = metric_of_record(mine)
+    count = len(mine.statistics)
+    bare = Accuracy(
+        metric=metric,
+        value=mine.value,
+        interval=value_interval(metric, mine.statistics),
+        images=count,
+        kernels=mine.kernels,
+    )
+    if mine.variant == name:
+        return Judged(bare, None, class_report(mine, None))
+    if reference is None or reference.statistics is None or reference.value is None:
+        reason = f"no change: {name} was not evaluated with the kernels of {mine.kernels}"
+        return Judged(bare, reason, class_report(mine, None))
+    if (
+        reference.holdout_sha256 != mine.holdout_sha256
+        or reference.statistics.shape != mine.statistics.shape
+        or metric_of_record(reference) != metric
+    ):
+        reason = f"no change: {name} was evaluated on another holdout"
+        return Judged(bare, reason, class_report(mine, None))
+    change = paired_change(metric, mine.statistics, reference.statistics)
+    allowed = allowed_loss(metric, reference.value, gates)
+    verdict = judge_loss(metric, change, count, allowed)
+    accuracy = replace(
+        bare,
+        change=change.difference,
+        change_interval=change.interval,
+        p_value=change.p_value,
+        verdict=verdict,
+        agreeing=_agreeing(mine, reference),
+    )
+    classes = class_report(mine, reference)
+    if classes is not None:
+        classes = replace(classes, verdict=verdict.text)
+    return Judged(accuracy, None, classes)
+
+
+def _agreeing(mine: EvaluationRecord, reference: EvaluationRecord) -> int | None:
+    a, b = mine.predictions, reference.predictions
+    if a is None or b is None or a.shape != b.shape:
+        return None
+    return int(np.count_nonzero(a == b))
