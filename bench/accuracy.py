@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.format import score
 from bench.metrics import Metric, Statistics
+from bench.power import SIGNIFICANCE
 from bench.resampling import bootstrap, randomisation_p
 from bench.stats import Interval
 
@@ -55,8 +56,8 @@ class PairedChange:
 class Loss(StrEnum):
     """What a paired change says of a loss.
 
-    NONE_SHOWN: the interval holds no change, and no loss beyond what is allowed.
-    WORSE, BETTER: the whole interval lies on one side.
+    NONE_SHOWN: no difference is shown, and the interval holds no loss beyond what is allowed.
+    WORSE, BETTER: the whole interval lies on one side, and the test says so too.
     UNCLEAR: a loss beyond what is allowed is neither shown nor excluded.
     """
 
@@ -84,30 +85,45 @@ def judge_loss(
     """
     around = change.interval
     if around is None:
-        return LossVerdict(Loss.UNCLEAR, f"unclear: {samples} samples are too few to tell")
+        few = "is" if samples == 1 else "are"
+        return LossVerdict(Loss.UNCLEAR, f"unclear: {_count(samples)} {few} too few to tell")
     ends = sorted(metric.better(end, 0.0) for end in (around.low, around.high))
     worst, best = ends
     if worst == best == 0:
         return LossVerdict(Loss.NONE_SHOWN, "no loss shown: equally good on every sample")
-    if best < 0:
+    # Interval and test are made in different ways, and differ now and then at the edge.
+    if change.p_value <= SIGNIFICANCE and best < 0:
         return LossVerdict(Loss.WORSE, f"worse by {_range(metric, -best, -worst)}")
-    if worst > 0:
+    if change.p_value <= SIGNIFICANCE and worst > 0:
         return LossVerdict(Loss.BETTER, f"better by {_range(metric, worst, best)}")
     if allowed is not None and -worst <= allowed:
-        text = f"no loss shown, at most {_amount(metric, -worst)}"
-        return LossVerdict(Loss.NONE_SHOWN, text)
+        at_most = f", at most {_amount(metric, -worst)}" if worst < 0 else ""
+        return LossVerdict(Loss.NONE_SHOWN, f"no loss shown{at_most}")
     can_show = _amount(metric, (best - worst) / 2)
-    return LossVerdict(Loss.UNCLEAR, f"unclear: {samples} samples can show {can_show}")
+    return LossVerdict(Loss.UNCLEAR, f"unclear: {_count(samples)} can show {can_show}")
 
 
 def _range(metric: Metric, low: float, high: float) -> str:
     if metric.is_share:
-        return f"{100 * low:.1f} to {100 * high:.1f} points"
+        return f"{_points(low)} to {_points(high)} points"
     return f"{score(low, share=False)} to {score(high, share=False)}"
 
 
 def _amount(metric: Metric, value: float) -> str:
-    return f"{100 * value:.1f} points" if metric.is_share else score(value, share=False)
+    return f"{_points(value)} points" if metric.is_share else score(value, share=False)
+
+
+def _points(share: float) -> str:
+    """A share as percentage points: "0.8", "0.04"; what is not zero does not look like it."""
+    value = 100 * share
+    for decimals in (1, 2):
+        if value == 0 or float(f"{value:.{decimals}f}") > 0:
+            return f"{value:.{decimals}f}"
+    return "below 0.01"
+
+
+def _count(samples: int) -> str:
+    return "1 sample" if samples == 1 else f"{samples} samples"
 
 
 def value_interval(metric: Metric, statistics: Statistics) -> Interval | None:

@@ -99,7 +99,11 @@ class Metric:
                 mean: NDArray[np.float64] = shares.sum(axis=-1) / there.sum(axis=-1)
             return mean
         mean = totals[..., 0] / count
-        return np.sqrt(mean) if self.name == "rmse" else mean
+        if self.name != "rmse":
+            return mean
+        # Taking one sample from the sum of all may leave less than nothing, by rounding.
+        root: NDArray[np.float64] = np.sqrt(np.maximum(mean, 0))
+        return root
 
     def value_of(self, statistics: Statistics) -> float:
         """The metric of these samples.

@@ -55,9 +55,12 @@ def metric_of_record(record: EvaluationRecord) -> Metric:
 
 
 def allowed_loss(metric: Metric, reference: float, gates: GatesConfig) -> float | None:
-    """Largest loss against the reference that the gates accept, in the metric's unit."""
+    """Largest loss against the reference that the gates accept, in the metric's unit.
+
+    None where the reference has nothing to lose, or gives no ratio.
+    """
     if reference <= 0:
-        return gates.accuracy_drop_max_points / 100 if metric.is_share else None
+        return None
     ratio = gates.accuracy_ratio_min
     if not metric.higher_is_better:
         return reference / ratio - reference if ratio > 0 else None
@@ -107,7 +110,8 @@ def _judge(
     if mine.variant == name:
         return Judged(bare, None, class_report(mine, None))
     if reference is None or reference.statistics is None or reference.value is None:
-        reason = f"no change: {name} was not evaluated with the kernels of {mine.kernels}"
+        what = "was not evaluated" if reference is None else "has no accuracy"
+        reason = f"no change: {name} {what} with the kernels of {mine.kernels}"
         return Judged(bare, reason, class_report(mine, None))
     if (
         reference.holdout_sha256 != mine.holdout_sha256

@@ -23,6 +23,7 @@ from reports.model import (
     Row,
     VariantSummary,
 )
+from reports.provenance import tf_ops_of, warnings_of
 from reports.recommend import Evidence, recommend
 from reports.speedups import REFERENCE, Speedup, speedups
 
@@ -141,6 +142,8 @@ def _row(
         delegation=item.delegation,
         gates=(),
         pareto=False,
+        tf_ops=() if variant is None else tf_ops_of(variant),
+        warnings=() if variant is None else warnings_of(variant),
         launch_samples_us=tuple(m.samples_ns / 1e3 for m in measured if m.samples_ns is not None),
     )
 
@@ -213,6 +216,8 @@ def _summaries(variants: Iterable[VariantRecord]) -> tuple[VariantSummary, ...]:
                 failure=None if v.failure is None else v.failure.message,
                 provenance=v.provenance,
                 zip_bytes=v.zip_bytes,
+                tf_ops=tf_ops_of(v),
+                warnings=warnings_of(v),
             )
         )
     return tuple(summaries)
@@ -258,12 +263,14 @@ def _notes(data: RunData, cases: Sequence[MeasuredCase], rows: Sequence[Row]) ->
             "Accuracy is by the kernels of each row's delegate (evaluated: "
             f"{', '.join(kernels)}); changes are paired on the same images."
         )
-    other = {r.accuracy.metric.title for r in rows if r.accuracy and not r.accuracy.metric.is_share}
-    if other:
-        notes.append(
-            f"{', '.join(sorted(other))}: no share, so that changes are in its own unit and"
-            " accuracy_drop_max_points does not apply; accuracy_ratio_min does."
-        )
+    metrics = dict.fromkeys(row.accuracy.metric for row in rows if row.accuracy is not None)
+    for metric in metrics:
+        if not metric.is_share:
+            better = "more" if metric.higher_is_better else "less"
+            notes.append(
+                f"{metric.title}: {better} is better; it is no share, so that changes are in its"
+                " own unit and accuracy_drop_max_points does not apply; accuracy_ratio_min does."
+            )
     made = sum(row.launches_made for row in rows)
     lost = made - sum(row.launches_used for row in rows)
     if lost:

@@ -32,7 +32,11 @@ def apply_gates(row: Row, gates: GatesConfig, *, holdout: bool) -> tuple[GateRes
     results: list[GateResult] = []
     if holdout or row.accuracy is not None:
         results += accuracy_gates(
-            row.accuracy, row.accuracy_reason, gates, is_reference=row.case.variant == REFERENCE
+            row.accuracy,
+            row.accuracy_reason,
+            gates,
+            # A reference that was not judged is equal to nothing.
+            is_reference=row.case.variant == REFERENCE and row.accuracy is not None,
         )
     for limits in gates.device:
         if limits.device in ("*", row.case.device):

@@ -177,8 +177,9 @@ def _failure(
         return None
     if not launches:
         if variant is not None and variant.failure is not None:
-            what = "was not made" if variant.path is None else "cannot run"
-            return f"{planned.case.variant} {what}: {variant.failure.message}"
+            # Without the variant's name: what befell all of them is one note, not one each.
+            what = "not made" if variant.path is None else "cannot run"
+            return f"{what}: {variant.failure.message}"
         if foreign:
             return f"all {foreign} launches measured another file than the variant's"
         return f"not measured: the run is {status}"

@@ -169,6 +169,8 @@ class Row:
         stability, delegation: verdicts.
         gates: every gate that applies to this case.
         pareto: on the front of accuracy (high), p50 (low), size (low) of its device.
+        tf_ops: TensorFlow ops in the variant's file, which no TFLite runtime executes.
+        warnings: what is odd about how the variant was made (its calibration above all).
         launch_samples_us: per used launch, its samples in us (for distributions);
             empty unless asked for.
     """
@@ -202,6 +204,8 @@ class Row:
     delegation: Delegation | None
     gates: tuple[GateResult, ...]
     pareto: bool
+    tf_ops: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     launch_samples_us: tuple[NDArray[np.float64], ...] = ()
 
 
@@ -231,8 +235,11 @@ class VariantSummary:
     """One variant of one model, independent of where it ran.
 
     Attributes:
-        size_bytes, zip_bytes: of the file, and of what it takes in an app package.
+        size_bytes, zip_bytes: of the file, and of its entry in a zip that compresses it.
         size_ratio: size_bytes divided by that of fp32.
+        failure: why there is no file, or, where size_bytes is known, why it cannot run.
+        tf_ops: TensorFlow ops in the file, which no TFLite runtime executes.
+        warnings: what is odd about its calibration, or contradicts its name.
     """
 
     model: str
@@ -243,6 +250,8 @@ class VariantSummary:
     failure: str | None
     provenance: Mapping[str, Any]
     zip_bytes: int | None = None
+    tf_ops: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

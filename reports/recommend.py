@@ -78,20 +78,20 @@ def _for_model(model: str, rows: list[Row], evidence: Evidence, delta: float) ->
     possible = [row for row in rows if row.not_applicable is None]
     devices = list(dict.fromkeys(row.case.device for row in possible))
     chosen: dict[str, _Chosen] = {}
-    refused: list[str] = []
+    refused: dict[str, list[str]] = {}
     for variant in dict.fromkeys(row.case.variant for row in rows):
         best = _representatives([r for r in possible if r.case.variant == variant], devices)
         if isinstance(best, str):
-            refused.append(f"{variant} ({best})")
+            refused.setdefault(best, []).append(variant)
         else:
             chosen[variant] = best
     if not chosen:
-        reason = "No variant can be recommended: " + "; ".join(refused) + "."
+        reason = f"No variant qualifies: {_each(refused)}."
         return _none(model, delta, reason)
     for device in devices:
         if len({evidence.batched[best[device].case_id] for best in chosen.values()}) > 1:
             reason = (
-                f"No variant can be recommended: on {device} some were measured in batches of"
+                f"No variant qualifies: on {device} some were measured in batches of"
                 " invokes and some one by one, which are never compared."
             )
             return _none(model, delta, reason)
@@ -104,7 +104,7 @@ def _for_model(model: str, rows: list[Row], evidence: Evidence, delta: float) ->
         reasons.append(_why_of_equals(model, winner, fastest, equal, chosen, evidence))
     reasons += doubts
     if refused:
-        reasons.append("Not considered: " + "; ".join(refused) + ".")
+        reasons.append(f"Not considered: {_each(refused)}.")
     return Recommendation(
         model=model,
         variant=winner,
@@ -116,6 +116,11 @@ def _for_model(model: str, rows: list[Row], evidence: Evidence, delta: float) ->
         rule=_rule(delta),
         reason=" ".join(reasons),
     )
+
+
+def _each(refused: Mapping[str, Sequence[str]]) -> str:
+    """Reasons in words, each once: what hinders one variant often hinders several."""
+    return "; ".join(f"{', '.join(variants)} ({why})" for why, variants in refused.items())
 
 
 def _none(model: str, delta: float, reason: str) -> Recommendation:

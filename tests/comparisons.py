@@ -176,11 +176,13 @@ def summary(variant: str, model: str = "digits") -> VariantSummary:
         sha256=f"{SIZES[variant]:064x}",
         failure=None,
         provenance={
-            "recipe": variant,
-            "source_sha256": "5f" * 32,
-            "calibration": {"sha256": "a1" * 32, "samples": 200} if "int8" in variant else None,
+            "recipe": f"what {variant} is",
+            "how": "converted",
+            "source": {"name": "digits.keras", "sha256": "5f" * 32},
+            "calibration": {"name": "some.npz", "sha256": "a1" * 32, "samples": 200, "of": 300}
+            if "int8" in variant
+            else None,
             "tools": {"tensorflow": "2.21.0"},
-            "from_cache": False,
         },
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.main import VERBS, main
+from tests.models import float_model
 
 HEAVY = (
     "adbutils",
@@ -149,3 +150,19 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"edgebench {__version__}\n"
+
+
+def test_a_reader_that_goes_away_is_no_failed_gate(tmp_path: Path) -> None:
+    """rich ends a program with code 1 then, which is ours for a gate that failed."""
+    path = tmp_path / "m.tflite"
+    path.write_bytes(float_model())
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from bench.cli.main import entry; entry()", "inspect", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 141
+    assert complaint == b""

@@ -113,7 +113,7 @@ def test_where_nothing_passes_there_is_none_and_the_gates_are_named() -> None:
     assert found.variant is None
     assert found.configuration == {}
     assert found.equally_fast == ()
-    assert found.reason.startswith("No variant can be recommended: fp32 (gate p50_us_max FAIL")
+    assert found.reason.startswith("No variant qualifies: fp32 (gate p50_us_max FAIL")
     assert "int8 (gate p50_us_max FAIL" in found.reason
 
 

@@ -129,7 +129,7 @@ def test_what_is_doubtful_is_said(pages: dict[str, str]) -> None:
         "62 %: 4.63 ms",
         "94 %: min–max",
         "FAILED: convert: the converter ran out",
-        "Run interrupted",
+        "The run is interrupted",
     ):
         assert text in words
 

@@ -64,7 +64,7 @@ def test_a_failed_a_not_applicable_and_a_doubtful_case_say_so_with_the_reason() 
         "fp32 has only 3 rounds in common",
         "can show 6 %",
         "no variant can be recommended",
-        "Run interrupted",
+        "The run is interrupted",
     ):
         assert words in text, words
 

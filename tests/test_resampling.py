@@ -81,8 +81,11 @@ def test_a_clear_difference_is_found() -> None:
     assert change.p_value <= 0.001
 
 
-statistics = arrays.arrays(np.float64, st.tuples(st.integers(20, 60), st.just(1)),
-                           elements=st.floats(0, 100, width=32))  # fmt: skip
+statistics = arrays.arrays(
+    np.float64,
+    st.tuples(st.integers(MIN_SAMPLES, MIN_SAMPLES + 40), st.just(1)),
+    elements=st.floats(0, 100, width=32),
+)
 
 
 @settings(max_examples=25, deadline=None)
@@ -129,7 +132,8 @@ def test_right_or_wrong_scores_of_a_function_are_shares(only_a: int, only_b: int
 
 
 def change(low: float, high: float) -> PairedChange:
-    return PairedChange((low + high) / 2, Interval(low, high, 0.95, "paired"), 0.5)
+    p_value = 0.01 if low > 0 or high < 0 else 0.5
+    return PairedChange((low + high) / 2, Interval(low, high, 0.95, "paired"), p_value)
 
 
 @pytest.mark.parametrize(

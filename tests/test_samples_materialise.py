@@ -240,11 +240,11 @@ def test_a_spool_gives_back_what_was_appended(
     spool = Spool(folder / "raw", "x", "here")
     for part in parts:
         spool.append(part)
-    digest = write_npz(folder / "a.npz", {"x": spool})
+    digest = write_npz(folder / "a.npz", {"x": spool}, "images")
     found = read(folder / "a.npz")["x"]
     np.testing.assert_array_equal(found, np.concatenate(parts))
     assert found.dtype == np.dtype(dtype)
-    assert write_npz(folder / "b.npz", {"x": spool}) == digest
+    assert write_npz(folder / "b.npz", {"x": spool}, "images") == digest
     assert (folder / "a.npz").read_bytes() == (folder / "b.npz").read_bytes()
 
 

@@ -43,7 +43,7 @@ def against_holdout(x: Array, holdout: Array = HOLDOUT) -> tuple[str, ...]:
     [
         (TRAIN / 16, "0 to 0.0625, the holdout 0 to 1: 1/16 as wide, as if scaled twice"),
         (TRAIN * 0.3, "0.3 times as wide, as if dark"),
-        (TRAIN * 0, "every value of calibration is 0"),
+        (TRAIN * 0, "every value of calibration calibration.npz is 0"),
         (TRAIN * 255, "255 times as wide, as if not scaled at all"),
         (TRAIN * 2 - 1, "2 times as wide, as if scaled otherwise"),
         (TRAIN / 255, "1/255 as wide"),
@@ -97,7 +97,7 @@ def test_no_scale_close_to_one_is_reported(scale: float, count: int) -> None:
 
 def test_signed_holdout_and_unsigned_calibration() -> None:
     (sentence,) = against_holdout(TRAIN, HOLDOUT * 2 - 1)
-    assert "calibration spans 0 to 1, the holdout -1 to 1: 0.5 times as wide" in sentence
+    assert "calibration.npz spans 0 to 1, the holdout -1 to 1: 0.5 times as wide" in sentence
 
 
 def test_twice_normalised_around_a_mean() -> None:
@@ -133,7 +133,7 @@ def test_one_wrong_channel_is_named() -> None:
     assert against_holdout(x, holdout) == ()
     x[..., 2] /= 20
     (sentence,) = against_holdout(x, holdout)
-    assert sentence.startswith("channel 2 of calibration spans")
+    assert sentence.startswith("channel 2 of calibration calibration.npz spans")
 
 
 def test_the_training_set_judges_both() -> None:

@@ -138,9 +138,9 @@ def test_a_store_that_cannot_be_read_is_no_obstacle(
     ("name", "content", "says"),
     [
         ("flex.tflite", flex_model(), "needs TensorFlow ops (FlexErf)"),
-        ("cut.tflite", DATA[:200], "give a whole .tflite"),
+        ("cut.tflite", DATA[:200], "fetch or convert it again"),
         ("text.tflite", b"no model", "the identifier TFL3 is missing"),
-        ("absent.tflite", None, "No such file"),
+        ("absent.tflite", None, "no such file"),
     ],
 )
 def test_one_line_for_what_is_no_model(
@@ -161,4 +161,6 @@ def test_a_pipe_or_a_folder_does_not_hang(model: str, capsys: pytest.CaptureFixt
     assert main(["snippet", ".", "--lang", "cpp"]) == 2
     assert main(["snippet", model, "--lang", "cobol"]) == 2
     assert main(["snippet", model]) == 2
-    assert "is no file" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "no regular file" in err
+    assert "a directory, no .tflite" in err

@@ -15,6 +15,9 @@ from bench.errors import UserError
 from bench.events import silent
 from bench.records import VariantRecord
 from bench.tflite.facts import read_model
+from bench.variants.child import ChildJob, run_children
+from bench.variants.contradictions import contradictions
+from bench.variants.conversion import WORKER_ENV
 from bench.variants.evaluate import evaluate_variants
 from bench.variants.make import make_variants
 from bench.variants.packages import missing_packages
@@ -56,6 +59,39 @@ def f(x):
     return {"y": tf.math.atan2(y, y + 2.0) + y}
 m.f = f
 tf.saved_model.save(m, str(folder / "saved"), signatures={"serving_default": f})
+
+def free(x):
+    with tf.name_scope("gate"):
+        return {"y": tf.math.erf(tf.reshape(x, (-1, 144)) @ m.w)}
+def plain(x):
+    return {"y": tf.reshape(x, (-1, 144)) @ m.w}
+def pair(a, b):
+    return {"y": a + b}
+def spec(*shape):
+    return tf.TensorSpec(shape)
+def words(x):
+    return {"y": tf.strings.length(x)}
+signatures = {
+    "fours": tf.function(plain, input_signature=[spec(4, 12, 12, 1)]),
+    "gated": tf.function(free, input_signature=[spec(None, 12, 12, 1)]),
+    "pair": tf.function(pair, input_signature=[spec(1, 3), spec(1, 3)]),
+    "rankless": tf.function(lambda x: {"y": x * 2}, input_signature=[tf.TensorSpec(None)]),
+    "words": tf.function(words, input_signature=[tf.TensorSpec((1,), tf.string)]),
+}
+m.functions = list(signatures.values())
+tf.saved_model.save(m, str(folder / "several"), signatures=signatures)
+tf.saved_model.save(tf.Module(), str(folder / "none"))
+
+L = keras.layers
+x = h = L.Input((10, 4))
+keras.Model(x, L.Dense(3)(L.LSTM(8, name="memory")(h))).save(folder / "lstm.keras")
+keras.Model([x, L.Input((10, 4))], L.Dense(3)(h)).save(folder / "two.keras")
+@keras.saving.register_keras_serializable("mine")
+class Twice(L.Layer):
+    def call(self, x):
+        return x * 2
+keras.Model(x, Twice()(h)).save(folder / "custom.keras")
+keras.Model(x, L.Lambda(lambda x: x * 2, name="twice")(h)).save(folder / "lambda.h5")
 """
 VARIANTS = ["fp32", "fp16", "dynamic", "int8", "int8-qat"]
 QAT = QatConfig(epochs=1, batch_size=16, learning_rate=1e-4)
@@ -72,7 +108,35 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "calibration.npz", x=x)
     np.savez(folder / "holdout.npz", x=x[:50], y=y[:50])
     np.savez(folder / "narrow.npz", x=x[:, :11])
+    np.savez(folder / "three.npz", x=x[:3])
+    np.savez(folder / "ten.npz", x=x[:10])
+    np.savez(folder / "series.npz", x=rng.random((10, 10, 4), dtype=np.float32))
     return folder
+
+
+def work(
+    root: Path, folder: Path, source: str, variants: list[str], **change: Any
+) -> list[dict[str, Any]]:
+    """What a worker reports of one job, but for its progress."""
+    job = {
+        "task": "convert",
+        "source": str(root / source),
+        "signature": None,
+        "variants": variants,
+        "calibration": None,
+        "holdout": None,
+        "seed": 0,
+        "folder": str(folder),
+        **change,
+    }
+    said: list[dict[str, Any]] = []
+    (end,) = run_children(
+        [ChildJob("bench.variants.worker", job, folder, folder / "log", 300, WORKER_ENV)],
+        at_most=1,
+        on_message=lambda index, message: said.append(dict(message)),
+    )
+    assert end.exit_code == 0, (folder / "log").read_text()
+    return [message for message in said if "progress" not in message]
 
 
 def made(
@@ -186,6 +250,95 @@ def test_saved_model_without_layers_and_with_an_op_that_stays_float(
     assert qat.failure is not None
     assert qat.failure.kind == "prerequisite"
     assert "the layers are gone; give the .keras file" in qat.failure.message
+
+
+def test_borders_and_activations_are_those_of_the_recipe(root: Path, tmp_path: Path) -> None:
+    variants = ["int8-uint8-io", "int8-float-io", "int16x8", "select-tf-ops"]
+    calibration = str(root / "ten.npz")
+    _, *made_ones = work(root, tmp_path, "k3.keras", variants, calibration=calibration)
+    assert [message.get("made") for message in made_ones] == variants
+    for message in made_ones:
+        facts = read_model((tmp_path / message["file"]).read_bytes())
+        assert contradictions(message["made"], facts) == ()
+    assert [m["facts"].get("calibration_samples") for m in made_ones] == [10, 10, 10, None]
+
+
+def test_a_batch_that_a_signature_fixes_stays(root: Path, tmp_path: Path) -> None:
+    ready, fp32, int8 = work(
+        root,
+        tmp_path,
+        "several",
+        ["fp32", "int8"],
+        signature="fours",
+        calibration=str(root / "ten.npz"),
+    )
+    assert ready["batch"] == 4
+    for message in (fp32, int8):
+        facts = read_model((tmp_path / message["file"]).read_bytes())
+        assert facts.inputs[0].signature == (4, 12, 12, 1)
+        assert message["facts"]["batch"] == 4
+        assert message["facts"]["signature"] == "fours"
+    assert int8["facts"]["calibration_samples"] == 8
+    assert "the last 2 of 10 calibration samples fill none" in int8["warnings"][0]
+    assert contradictions("int8", read_model((tmp_path / "int8.tflite").read_bytes())) == ()
+
+
+def test_an_op_without_kernel_fails_each_variant_but_select_tf_ops(
+    root: Path, tmp_path: Path
+) -> None:
+    _, fp32, dynamic, flex = work(
+        root, tmp_path, "several", ["fp32", "dynamic", "select-tf-ops"], signature="gated"
+    )
+    for message in (fp32, dynamic):
+        assert message["kind"] == "unsupported"
+        assert message["message"].startswith("TFLite has no kernel for Erf (scope gate); ")
+        assert "select-tf-ops" in message["message"]
+    assert flex["made"] == "select-tf-ops"
+    facts = read_model((tmp_path / flex["file"]).read_bytes())
+    assert facts.flex_ops == ("FlexErf",)
+
+
+@pytest.mark.slow
+def test_a_loop_is_converted_and_never_calibrated(root: Path, tmp_path: Path) -> None:
+    variants = ["fp32", "dynamic", "int8", "int16x8"]
+    calibration = str(root / "series.npz")
+    said = work(root, tmp_path, "lstm.keras", variants, calibration=calibration)
+    assert [m.get("made") for m in said[1:3]] == ["fp32", "dynamic"]
+    assert "WHILE" in read_model((tmp_path / "fp32.tflite").read_bytes()).ops
+    # Calibrating it would end the worker by a segmentation fault.
+    for message in said[3:]:
+        assert message["kind"] == "unsupported"
+        assert message["message"].startswith("layer memory runs in a loop (WHILE)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "change", "error"),
+    [
+        ("several", {}, "has several signatures; choose one as `signature`: `fours`, `gated`"),
+        ("several", {"signature": "foo"}, "has no signature `foo`; it has `fours`, `gated`"),
+        ("several", {"signature": "pair"}, "signature `pair` has 2 inputs"),
+        ("several", {"signature": "rankless"}, "may have any number of dimensions"),
+        ("several", {"signature": "words"}, "its input takes string"),
+        (
+            "several",
+            {"signature": "fours", "calibration": "three.npz"},
+            "has 3 samples, and the model takes them in batches of 4; give at least 4",
+        ),
+        ("none", {}, "a SavedModel without any signature"),
+        ("k3.keras", {"signature": "foo"}, "a Keras file has no signatures"),
+        ("two.keras", {}, "has 2 inputs"),
+        ("custom.keras", {}, "is made of code that the file does not hold (Twice)"),
+        ("lambda.h5", {}, "its Lambda layer twice is Python code"),
+    ],
+)
+def test_a_source_that_cannot_be_taken_is_one_line(
+    root: Path, tmp_path: Path, source: str, change: dict[str, str], error: str
+) -> None:
+    change = {k: str(root / v) if k == "calibration" else v for k, v in change.items()}
+    (said,) = work(root, tmp_path, source, ["fp32", "int8"], **change)
+    assert error in said["user_error"]
+    assert "\n" not in said["user_error"]
 
 
 @pytest.mark.slow

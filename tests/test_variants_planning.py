@@ -106,6 +106,16 @@ def test_a_tool_counts_only_where_it_takes_part(
         of_tflite = planned(root, variants=["int16x8"], source="m.tflite", train=None)
         return {w.variant: w.key for w in (*made, *of_tflite)}
 
+    assert made_again(root) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "bench.variants.cache._version",
+            lambda names: (
+                "999" if "tensorflow-model-optimization" in names else _real_version(names)
+            ),
+        )
+        assert made_again(root) == ["int8-qat"]
+
     before = keys()
     for changed, again in (
         ("ai-edge-quantizer", {"weight-int8", "int16x8"}),

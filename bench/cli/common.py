@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,19 @@ if TYPE_CHECKING:
     from reports.export.junit import Judgement
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_KERAS = "a Keras model, no .tflite; `edgebench convert` makes one of it"
+# First bytes, or the ending of a name, of what is given in place of a .tflite.
+_SIGNATURES = {b"PK\x03\x04": _KERAS, b"\x89HDF": _KERAS}
+_SUFFIXES = {
+    ".keras": _KERAS,
+    ".h5": _KERAS,
+    ".toml": "a plan; give one .tflite file",
+    ".onnx": "an ONNX model, no .tflite; edgebench reads none",
+    ".pt": "a PyTorch model, no .tflite; edgebench reads none",
+    ".pth": "a PyTorch model, no .tflite; edgebench reads none",
+    ".pb": "a TensorFlow graph, no .tflite; give its SavedModel directory to `edgebench convert`",
+}
 
 
 def default_store() -> Path:
@@ -67,6 +81,39 @@ def load_run(store_path: Path, run: str | None, project: str | None, *, samples:
             of = "" if project is None else f" of project {project!r}"
             raise UserError(f"{store_path}: holds no run{of}")
         return store.load(runs[0].run_id, samples=samples)
+
+
+def read_tflite(path: Path) -> bytes:
+    """The content of a file that begins as a .tflite does.
+
+    Raises: UserError for anything else, before more than a few bytes of it are read.
+    """
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise UserError(
+                f"{path}: a directory, no .tflite; `edgebench convert` makes one of a SavedModel"
+            )
+        if not stat.S_ISREG(mode):
+            raise UserError(f"{path}: no regular file; give one .tflite file")
+        with path.open("rb") as file:
+            start = file.read(8)
+            if start[4:] != b"TFL3":
+                raise UserError(f"{path}: {_what_else(path, start)}")
+            return start + file.read()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; give one .tflite file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except MemoryError:
+        raise UserError(f"{path}: larger than the free memory of this machine") from None
+
+
+def _what_else(path: Path, start: bytes) -> str:
+    if not start:
+        return "an empty file; fetch or convert it again"
+    known = _SIGNATURES.get(start[:4]) or _SUFFIXES.get(path.suffix.lower())
+    return known or "not a .tflite file: the identifier TFL3 is missing; give one .tflite file"
 
 
 def junit_option(function: F) -> F:

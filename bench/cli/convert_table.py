@@ -19,8 +19,11 @@ from bench.config import ModelConfig
 from bench.metrics import Metric, metric_named
 from bench.records import EvaluationRecord, VariantRecord
 from bench.stats import Interval
-from bench.variants.cache import folder_of
+from bench.variants.cache import ZIPPED, folder_of
+from reports.provenance import texts, tf_ops_of, warnings_of
+from reports.render.cells import TF_OPS
 
+SCHEMA = "edgebench-conversion/1"
 REFERENCE = "fp32"
 
 
@@ -69,11 +72,12 @@ def failures(made: Conversion) -> tuple[str, ...]:
 def show(conversions: list[Conversion], console: Console) -> None:
     """Print the tables, then what there is to say, then where the files lie."""
     for made in conversions:
-        console.print(Text(printable(made.model.name), style="bold"))
-        console.print(_sizes(made))
+        _say(console, made.model.name, "bold")
+        console.print(_sizes(made, console))
+        console.print(_text(ZIPPED, console, "dim"))
         if made.evaluations:
             console.print()
-            console.print(_accuracies(made))
+            console.print(_accuracies(made, console))
         for line in failures(made):
             _say(console, line, "red")
         for line in _warnings(made):
@@ -85,6 +89,7 @@ def show(conversions: list[Conversion], console: Console) -> None:
 def to_json(project: str, conversions: list[Conversion]) -> dict[str, Any]:
     """The same for machines."""
     return {
+        "schema": SCHEMA,
         "project": project,
         "models": [
             {
@@ -99,7 +104,13 @@ def to_json(project: str, conversions: list[Conversion]) -> dict[str, Any]:
     }
 
 
-def _sizes(made: Conversion) -> Table:
+def _accuracy_title(made: Conversion, samples: int) -> str:
+    less = "" if made.metric.higher_is_better else "; less is better"
+    noun = "sample" if samples == 1 else "samples"
+    return f"{made.metric.title} on {samples} {noun}, {made.kernels} kernels, 95 %{less}"
+
+
+def _sizes(made: Conversion, console: Console) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("variant", "how", "in / out"):
         table.add_column(name, no_wrap=True)
@@ -109,42 +120,52 @@ def _sizes(made: Conversion) -> Table:
     base = _reference_size(made)
     for record in made.records:
         ratio = record.size_bytes / base if base and record.size_bytes is not None else None
-        table.add_row(
+        cells = (
             record.variant,
             str(record.provenance.get("how", fmt.ABSENT)),
             _borders(record),
             _count(record.size_bytes),
             fmt.percent(ratio, 1),
             _count(record.zip_bytes),
-            Text(*_state(record)),
         )
+        state, style = _state(record)
+        table.add_row(*(_text(cell, console) for cell in cells), _text(state, console, style))
     return table
 
 
-def _accuracies(made: Conversion) -> Table:
+def _accuracies(made: Conversion, console: Console) -> Table:
     samples = next((len(e.statistics) for e in made.evaluations if e.statistics is not None), 0)
     table = Table(
-        title=Text(f"{made.metric.title} on {samples} samples, {made.kernels} kernels, 95 %"),
+        title=_text(_accuracy_title(made, samples), console),
         title_justify="left",
         title_style="",
         box=None,
         pad_edge=False,
     )
     table.add_column("variant", no_wrap=True)
-    for name in (made.metric.title, "interval", f"vs {REFERENCE}", "interval", "agrees"):
-        table.add_column(name, justify="right")
+    same = {e.variant: _agreement(made, e) for e in made.evaluations}
+    # Only classifiers give the same answer or another one.
+    with_answers = any(share is not None for share in same.values())
+    heads = [made.metric.title, "interval", f"vs {REFERENCE}", "interval"]
+    for name in (*heads, "agrees") if with_answers else heads:
+        table.add_column(_text(name, console), justify="right")
     for evaluation in made.evaluations:
-        change = _change(made, evaluation)
-        around = _around(made.metric, evaluation)
-        table.add_row(
-            evaluation.variant,
-            _value(made.metric, evaluation.value),
-            _interval(made.metric, around),
-            _difference(made.metric, None if change is None else change.difference),
-            _interval(made.metric, None if change is None else change.interval),
-            fmt.percent(_agreement(made, evaluation), 1),
-        )
+        cells = [evaluation.variant, *_accuracy_cells(made, evaluation)]
+        if with_answers:
+            cells.append(fmt.percent(same[evaluation.variant], 1))
+        table.add_row(*(_text(cell, console) for cell in cells))
     return table
+
+
+def _accuracy_cells(made: Conversion, evaluation: EvaluationRecord) -> Iterator[str]:
+    """The value and its change, each with its interval."""
+    share = made.metric.is_share
+    around, change = _around(made.metric, evaluation), _change(made, evaluation)
+    yield fmt.score(evaluation.value, share=share)
+    yield fmt.ABSENT if around is None else fmt.score_interval(around, share=share)
+    yield fmt.score_change(None if change is None else change.difference, share=share)
+    interval = None if change is None else change.interval
+    yield fmt.ABSENT if interval is None else fmt.score_change_interval(interval, share=share)
 
 
 def _warnings(made: Conversion) -> Iterator[str]:
@@ -152,12 +173,26 @@ def _warnings(made: Conversion) -> Iterator[str]:
     for record in made.records:
         if record.failure is not None and record.path is not None:
             yield f"{record.variant}: {record.failure.message}"
-        for line in record.provenance.get("converter_warnings", ()):
-            yield f"{record.variant}: the converter says: {line}"
+    of_each = {record.variant: _said_of(record) for record in made.records}
+    for line in dict.fromkeys(line for lines in of_each.values() for line in lines):
+        names = [variant for variant, lines in of_each.items() if line in lines]
+        yield f"{', '.join(names)}: {line}"
+
+
+def _said_of(record: VariantRecord) -> tuple[str, ...]:
+    """What is odd about how it was made, and what the converter said."""
+    said = texts(record.provenance, "converter_warnings")
+    return (*warnings_of(record), *(f"the converter says: {line}" for line in said))
 
 
 def _say(console: Console, line: str, style: str) -> None:
-    console.print(Text(printable(line), style=style), soft_wrap=True)
+    console.print(_text(line, console, style), soft_wrap=True)
+
+
+def _text(content: str, console: Console, style: str = "") -> Text:
+    """Names are data, never markup; in the alphabet that the console has."""
+    shown = printable(content)
+    return Text(fmt.to_ascii(shown) if console.options.ascii_only else shown, style)
 
 
 def _state(record: VariantRecord) -> tuple[str, str]:
@@ -165,7 +200,7 @@ def _state(record: VariantRecord) -> tuple[str, str]:
         return "FAILED", "red"
     state = "unchanged" if record.provenance.get("cached") else "new"
     if record.failure is not None:
-        return f"{state}, {record.failure.kind}", "yellow"
+        return f"{state}, {TF_OPS if tf_ops_of(record) else record.failure.kind}", "yellow"
     return state, "dim" if state == "unchanged" else "green"
 
 
@@ -210,27 +245,6 @@ def _agreement(made: Conversion, evaluation: EvaluationRecord) -> float | None:
     return float(np.mean(evaluation.predictions == reference.predictions))
 
 
-def _value(metric: Metric, value: float | None) -> str:
-    if value is None:
-        return fmt.ABSENT
-    return fmt.percent(value) if metric.is_share else f"{value:.4g}"
-
-
-def _difference(metric: Metric, difference: float | None) -> str:
-    if difference is None:
-        return fmt.ABSENT
-    return fmt.points(100 * difference) if metric.is_share else f"{difference:+.3g}"
-
-
-def _interval(metric: Metric, interval: Interval | None) -> str:
-    if interval is None:
-        return fmt.ABSENT
-    scale = 100 if metric.is_share else 1
-    return fmt.bounds(
-        Interval(scale * interval.low, scale * interval.high, interval.confidence, interval.kind)
-    )
-
-
 def _variant_json(made: Conversion, record: VariantRecord) -> dict[str, Any]:
     evaluation = made.evaluation(record.variant)
     change = None if evaluation is None else _change(made, evaluation)
@@ -244,6 +258,8 @@ def _variant_json(made: Conversion, record: VariantRecord) -> dict[str, Any]:
         "size_bytes": record.size_bytes,
         "zip_bytes": record.zip_bytes,
         "size_ratio": record.size_bytes / base if base and record.size_bytes else None,
+        "tf_ops": list(tf_ops_of(record)),
+        "warnings": list(warnings_of(record)),
         "unchanged": bool(record.provenance.get("cached")),
         "value": None if evaluation is None else evaluation.value,
         "value_interval": _pair(around),

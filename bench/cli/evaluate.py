@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from rich.console import Console
 
 from bench.cli.common import junit_option, write_junit
 from bench.cli.evaluate_table import Evaluated, failed, gate_failed, judgements, show, to_json
-from bench.cli.model_options import Target, find_target
+from bench.cli.model_options import Target, find_target, metric_setting
 from bench.cli.progress import progress
 from bench.config import (
     DELEGATES,
@@ -228,17 +227,13 @@ def _of_files(
 
 
 def _metric(options: _Options) -> MetricConfig:
-    """The metric of the command line, where "top5" says k too."""
     text = options.metric or "top1"
-    top = re.fullmatch(r"top([1-9]\d{0,4})", text)
-    if top and text != "top1":
-        metric = MetricConfig(name="topk", k=int(top[1]))
-    elif text in METRICS or is_function(text):
-        metric = MetricConfig(name=text, higher_is_better=not options.lower_is_better)
-    else:
+    setting = metric_setting(text)
+    if setting["name"] not in METRICS and not is_function(text):
         raise UserError(
             f"--metric {text}: known are {', '.join(METRICS)}, top2 and so on, and module:function"
         )
+    metric = MetricConfig(**setting, higher_is_better=not options.lower_is_better)
     if options.lower_is_better and not is_function(text):
         raise UserError("--lower-is-better is for a module:function; the other metrics know it")
     return metric

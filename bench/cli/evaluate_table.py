@@ -149,8 +149,10 @@ def _tables(found: Evaluated, console: Console) -> Iterator[Table]:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     change = "points" if metric.is_share else "change"
     heads = ["variant\nkernels", f"{metric.title}\n[95 %]"]
+    # Only classifiers give the same answer or another one.
+    same = any(one.accuracy and one.accuracy.agreeing is not None for _, one, _ in found.judged)
     if against:
-        heads += [f"{change}\n[95 %]\np", "same\nanswers", "verdict\ngates"]
+        heads += [f"{change}\n[95 %]\np", *(["same\nanswers"] if same else []), "verdict\ngates"]
     for head in heads:
         words = head.startswith(("variant", "verdict"))
         table.add_column(
@@ -163,6 +165,8 @@ def _tables(found: Evaluated, console: Console) -> Iterator[Table]:
     judged = found.judged
     for (record, one, gates), following in zip(judged, (*judged[1:], None), strict=True):
         cells = _cells(record, one, gates, metric, found.reference)
+        if not same:
+            del cells[_SAME]
         table.add_row(
             *(_stack(lines, console) for lines in cells[: len(heads)]),
             end_section=following is not None and following[0].variant != record.variant,
@@ -173,6 +177,8 @@ def _tables(found: Evaluated, console: Console) -> Iterator[Table]:
 _Styled = tuple[str, str]
 # A cell: lines, one below the other.
 _Lines = list[_Styled]
+# Where _cells has the share of same answers.
+_SAME = 3
 
 
 def _cells(
@@ -239,13 +245,14 @@ def _remarks(found: Evaluated) -> Iterator[_Styled]:
         elif one.reason is not None and found.reference is not None:
             said.setdefault(one.reason, []).append(where)
         for gate in gates:
-            if gate.status in (GateStatus.FAIL, GateStatus.UNSURE):
+            if gate.status is not GateStatus.PASS and gate.reason != one.reason:
                 said.setdefault(f"{gate.status} {gate.name}: {gate.reason}", []).append(where)
     for text, places in said.items():
         yield f"{', '.join(places)}: {text}", ""
     counts = {one.accuracy.images for _, one, _ in found.judged if one.accuracy is not None}
     for count in counts:
-        yield f"{count} samples, all of the holdout{_how(found)}.", "dim"
+        noun = "sample" if count == 1 else "samples"
+        yield f"{count} {noun}, all of the holdout{_how(found)}.", "dim"
 
 
 def _how(found: Evaluated) -> str:

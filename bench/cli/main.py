@@ -124,6 +124,9 @@ def main(arguments: list[str]) -> int:
         # more at exit, which must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except SystemExit:
+        # What rich makes of the same; its code 1 would read as a gate that failed.
+        return 141
     except Exception as error:
         return _judge(error)
     return result if isinstance(result, int) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def model_options(function: F) -> F:
             ),
             click.option("--train", help="Samples for int8-qat: .npz with x and y, or the like."),
             click.option("--holdout", help="Samples for accuracy: .npz with x and y, or the like."),
-            click.option("--metric", help="How answers are judged. [default: top1]"),
+            click.option("--metric", help="top1, top5, mean_iou, mae, ... [default: top1]"),
             click.option("--out", help="Where files go. [default: edgebench-out]"),
             click.option("--seed", type=click.IntRange(min=0), help="[default: 0]"),
         )
@@ -89,7 +90,10 @@ def find_target(
         if name is not None:
             raise UserError(f"--model chooses among the models of a plan; {path} is no .toml")
         return _from_options(path, given, metric, out, seed)
-    beside = [*given, *(k for k, v in (("metric", metric), ("out", out), ("seed", seed)) if v)]
+    beside = [
+        *given,
+        *(k for k, v in (("metric", metric), ("out", out), ("seed", seed)) if v is not None),
+    ]
     if beside:
         raise UserError(f"--{beside[0]} beside a plan: write it into {path}")
     config = read_plan(path)
@@ -98,6 +102,12 @@ def find_target(
         known = ", ".join(m.name for m in config.model)
         raise UserError(f"the plan has no model {name!r} (it has: {known})")
     return Target(config, path.parent.resolve(), models)
+
+
+def metric_setting(text: str) -> dict[str, Any]:
+    """`metric` of a plan as an option says it, where "top5" holds k too."""
+    top = re.fullmatch(r"top([1-9]\d{0,4})", text)
+    return {"name": "topk", "k": int(top[1])} if top and text != "top1" else {"name": text}
 
 
 def _from_options(
@@ -109,7 +119,7 @@ def _from_options(
 ) -> Target:
     model: dict[str, Any] = {"name": path.stem, "source": str(path), **given}
     if metric is not None:
-        model["metric"] = {"name": metric}
+        model["metric"] = metric_setting(metric)
     document: dict[str, Any] = {"project": path.stem, "model": [model]}
     if out is not None:
         document["out"] = out

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.common import store_option
+from bench.cli.common import read_tflite, store_option
 from bench.config import DELEGATES
 from bench.errors import StoreError, UnreadableOutput, UserError
 from bench.snippet import LANGUAGES
@@ -38,16 +38,11 @@ def command(
     from bench.snippet.generate import snippet
     from bench.tflite.graph import parse_model
 
-    if model.exists() and not model.is_file():
-        raise UserError(f"{model}: is no file; name a .tflite")
-    try:
-        content = model.read_bytes()
-    except OSError as error:
-        raise UserError(f"{model}: cannot be read: {error.strerror}; name a .tflite") from error
+    content = read_tflite(model)
     try:
         parsed = parse_model(content)
     except UnreadableOutput as error:
-        raise UserError(f"{model}: {error}; give a whole .tflite") from error
+        raise UserError(f"{model}: {error}; fetch or convert it again") from error
     sha256 = hashlib.sha256(content).hexdigest()
     settings = _settings(sha256, delegate, threads, store_path)
     code = snippet(parsed, name=model.name, sha256=sha256, language=language, settings=settings)

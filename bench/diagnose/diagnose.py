@@ -184,7 +184,7 @@ def _diagnose(
         recommended=None if recommended is None else recommended.key,
         advice=advice,
         plan_line=None if recommended is None else plan_line(recommended, request.config.out),
-        remarks=_remarks(analysis),
+        remarks=_remarks(analysis, request.variant),
         provenance=origin,
     )
 
@@ -258,7 +258,7 @@ def _origin(request: Request, holdout: Path, pair: Sequence[VariantRecord]) -> d
     }
 
 
-def _remarks(analysis: Analysis) -> tuple[str, ...]:
+def _remarks(analysis: Analysis, variant: str) -> tuple[str, ...]:
     remarks = [
         f"Layers are compared on {analysis.samples} samples of the holdout by plain kernels, "
         f"accuracy is judged on all of it by {KERNELS}.",
@@ -270,6 +270,8 @@ def _remarks(analysis: Analysis) -> tuple[str, ...]:
         )
     if analysis.calibration_samples == 0:
         remarks.append("No calibration samples were given: ranges are compared with nothing.")
+    if variant in ("int8-uint8-io", "int8-float-io"):
+        remarks.append("Remedies are made with int8 inputs and outputs.")
     return tuple(remarks)
 
 

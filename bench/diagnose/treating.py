@@ -97,6 +97,8 @@ class Ward:
     def _make(self, tried: Sequence[Remedy]) -> dict[str, Made | Failure]:
         """Every remedy but selective quantisation, which takes several attempts."""
         patient, made = self.patient, dict[str, Made | Failure]()
+        if not tried:
+            return made
         self.emit(StageStarted(_STAGE, "Making the remedies", len(tried)))
         workshop = replace(
             self.workshop, advance=lambda text: self.emit(StageAdvanced(_STAGE, len(made), text))

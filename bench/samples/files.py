@@ -150,7 +150,13 @@ def _make(
             [
                 ChildJob(
                     module="bench.samples.worker",
-                    job={**job, "role": role, "where": where, "file": str(file)},
+                    job={
+                        **job,
+                        "role": role,
+                        "named": named,
+                        "where": where,
+                        "file": str(file),
+                    },
                     folder=scratch,
                     log=log,
                     timeout_s=TIMEOUT_S,

@@ -63,18 +63,19 @@ def compare_samples(
     and other wide integers have no scaling and are left alone.
     """
     found: list[str] = []
-    sets = {
-        name: spreads(samples.x)
-        for name, samples in (("calibration", calibration), ("holdout", holdout), ("train", train))
-        if samples is not None and _is_scaled(samples.x)
-    }
-    for name in ("calibration", "holdout"):
-        if name in sets and "train" in sets:
-            found += _against(name, sets[name], "the training set", sets["train"])
+    given = {"calibration": calibration, "holdout": holdout, "train": train}
+    scaled = {role: s for role, s in given.items() if s is not None and _is_scaled(s.x)}
+    sets = {role: spreads(samples.x) for role, samples in scaled.items()}
+    called = {role: f"{role} {samples.name}" for role, samples in scaled.items()}
+    for role in ("calibration", "holdout"):
+        if role in sets and "train" in sets:
+            found += _against(called[role], sets[role], "the training set", sets["train"])
     if not found and "calibration" in sets and "holdout" in sets:
-        found += _against("calibration", sets["calibration"], "the holdout", sets["holdout"])
+        found += _against(
+            called["calibration"], sets["calibration"], "the holdout", sets["holdout"]
+        )
     if not found and "calibration" in sets:
-        found += _constant("calibration", sets["calibration"][0])
+        found += _constant(called["calibration"], sets["calibration"][0])
     return tuple(found)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError
+from bench.variants.arrays import MAX_NAME_BYTES, NAME_COMMENT
 
 # Beyond what a machine can calibrate with, or judge by: a generator that never ends.
 MAX_BYTES = 16 * 2**30
@@ -96,13 +97,17 @@ class _Both:
         self._file.write(data)
 
 
-def write_npz(path: Path, spools: Mapping[str, Spool]) -> str:
-    """Write a .npz; return the hex sha256 of its arrays. Same arrays, same bytes.
+def write_npz(path: Path, spools: Mapping[str, Spool], named: str) -> str:
+    """Write a .npz; return the hex sha256 of its arrays. Same arguments, same bytes.
 
     Not compressed: it is read more often than it is kept.
+
+    Args:
+        named: what the plan calls these samples, for whoever reads them.
     """
     digest = hashlib.sha256()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.comment = NAME_COMMENT + named.encode("utf-8", "replace")[:MAX_NAME_BYTES]
         for name, spool in spools.items():
             digest.update(name.encode("utf-8"))
             # A ZipInfo of our own carries no time of day.

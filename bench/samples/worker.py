@@ -1,8 +1,8 @@
 """The process that runs the user's code and image decoders:
 `python -P -m bench.samples.worker JOB.json`.
 
-The job is a JSON object: `role`, `where` (begins every message), `file` (the .npz to
-write) and `task`:
+The job is a JSON object: `role`, `named` (what the plan calls them), `where` (begins every
+message), `file` (the .npz to write) and `task`:
 
 - "function": `spec` ("module:function"), `root` (the plan's directory);
 - "images": `source` (the directory), `images` (the settings), `size`, `at_most`, `seed`.
@@ -62,7 +62,7 @@ def _do(job: Mapping[str, Any], reporter: Reporter) -> None:
         counted = _images(job, x, reporter)
     # Labels play no part in calibration, and must not make another file of the same inputs.
     labelled = y.count > 0 and job["role"] != "calibration"
-    digest = write_npz(file, {"x": x, "y": y} if labelled else {"x": x})
+    digest = write_npz(file, {"x": x, "y": y} if labelled else {"x": x}, job["named"])
     made = {"sha256": digest, "count": x.count, "shape": x.item, "labelled": labelled}
     reporter.send(made={**made, **counted})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -165,6 +166,7 @@ def _tensor_json(tensor: TensorFacts) -> dict[str, Any]:
         "dtype": tensor.dtype,
         "shape": list(tensor.shape),
         "signature": list(tensor.signature),
-        "scale": tensor.scale,
+        # A hostile file's, which no JSON holds.
+        "scale": tensor.scale if tensor.scale is None or math.isfinite(tensor.scale) else None,
         "zero_point": tensor.zero_point,
     }

@@ -20,12 +20,18 @@ from bench.metrics import IGNORED_CLASS, Labels
 MAX_MAP_CLASS = 4095
 
 
+# How the comment of an archive begins that bench.samples wrote; what the plan calls the
+# samples follows, for its name is by its content and says nothing to the user.
+NAME_COMMENT = b"edgebench samples: "
+MAX_NAME_BYTES = 1000
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
     """The arrays of one .npz.
 
     Attributes:
-        name: file name, for messages.
+        name: of the file, or what the plan calls samples that bench.samples made a file of.
         role: "calibration", "holdout" or "train".
         x: (N, ...) inputs, finite.
         y: as `labels` asked for: int64 (N,) or (N, H, W), finite numbers (N, ...), whatever
@@ -50,7 +56,8 @@ def load_samples(path: Path, role: str, labels: Labels | None = None) -> Samples
 
     Raises: UserError naming the file, what is wrong and what to do.
     """
-    where = f"{role} {path.name}"
+    name = _name_of(path)
+    where = f"{role} {name}"
     if labels is None:
         labels = "none" if role == "calibration" else "classes"
     required = {"none": ("x",), "any": ("x",)}.get(labels, ("x", "y"))
@@ -73,7 +80,7 @@ def load_samples(path: Path, role: str, labels: Labels | None = None) -> Samples
     if "y" in arrays:
         check = {"classes": _classes, "maps": _maps, "values": _values}.get(labels, _as_they_are)
         y = check(arrays["y"], len(x), where)
-    return Samples(path.name, role, x, y, _hash(x, y))
+    return Samples(name, role, x, y, _hash(x, y))
 
 
 def check_fits(
@@ -120,6 +127,18 @@ def choose(count: int, at_most: int, seed: int) -> NDArray[np.int64]:
         return np.arange(count, dtype=np.int64)
     drawn = np.random.default_rng(seed).choice(count, size=at_most, replace=False)
     return np.sort(drawn).astype(np.int64)
+
+
+def _name_of(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            comment = archive.comment
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return path.name
+    if not comment.startswith(NAME_COMMENT):
+        return path.name
+    named = comment[len(NAME_COMMENT) :][:MAX_NAME_BYTES]
+    return named.decode("utf-8", "replace") or path.name
 
 
 def _read(

@@ -19,8 +19,10 @@ _CONVERTER: Mapping[str, tuple[str, ...]] = {
     "tensorflow": ("tensorflow-cpu", "tensorflow"),
     "keras": ("keras",),
     "tf-keras": ("tf-keras",),
-    "tensorflow-model-optimization": ("tensorflow-model-optimization",),
     "numpy": ("numpy",),
+}
+_TRAINING: Mapping[str, tuple[str, ...]] = {
+    "tensorflow-model-optimization": ("tensorflow-model-optimization",),
 }
 # The runtime takes part: it runs the float model for the ranges.
 _QUANTIZER: Mapping[str, tuple[str, ...]] = {
@@ -43,9 +45,13 @@ class Kept:
     provenance: Json
 
 
-def tool_versions(*, converter: bool, quantizer: bool) -> dict[str, str | None]:
+def tool_versions(*, converter: bool, training: bool, quantizer: bool) -> dict[str, str | None]:
     """Version of each package that takes part in making a variant; None if not installed."""
-    tools = {**(_CONVERTER if converter else {}), **(_QUANTIZER if quantizer else {})}
+    tools = {
+        **(_CONVERTER if converter else {}),
+        **(_TRAINING if training else {}),
+        **(_QUANTIZER if quantizer else {}),
+    }
     return {tool: _version(names) for tool, names in tools.items()}
 
 
@@ -89,8 +95,15 @@ def look_up(folder: Path, variant: str, key: str) -> Kept | None:
     return Kept(path, digest, len(data), facts)
 
 
+# What the number is, for whoever reads it in a table.
+ZIPPED = (
+    "zipped: deflated at level 9, as a download or an .ipa holds it. Android's Gradle plugin "
+    "(from 4.1) packs .tflite files uncompressed: in an .apk they take their full size."
+)
+
+
 def zip_bytes(data: bytes) -> int:
-    """Bytes that a file takes in an app package: deflate, level 9, without zip headers."""
+    """Bytes of a file in a zip that compresses it: deflate, level 9, without zip headers."""
     deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     return len(deflate.compress(data)) + len(deflate.flush())
 

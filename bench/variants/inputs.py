@@ -57,5 +57,5 @@ def check(samples: Mapping[str, Samples], emit: Emit) -> tuple[str, ...]:
     if advice := advise_count(len(calibration.x)):
         found = (*found, advice)
     for line in found:
-        emit(Note(f"calibration {calibration.name}: {line}", "warning"))
+        emit(Note(line, "warning"))
     return found

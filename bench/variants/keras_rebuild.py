@@ -26,6 +26,10 @@ _MERGES: Mapping[str, str] = {"Add": "Add", "Multiply": "Multiply", "Subtract": 
 _AFFINE = frozenset({"Rescaling", "Normalization"})
 
 
+# tfmot would take it apart too, but gives the parts names that other layers may have.
+_SEPARABLE = "SeparableConv2D"
+
+
 class CannotRebuild(Exception):
     """A layer has no like in tf_keras, or the rebuilt model gives other answers."""
 
@@ -33,8 +37,9 @@ class CannotRebuild(Exception):
 def rebuild(model: Any) -> Any:
     """The same layers, wiring and weights as a flat tf_keras functional model.
 
-    Models within the model are dissolved, layers used several times stay shared, a fixed
-    batch size becomes a free one, and Rescaling and Normalization of images become
+    Models within the model are dissolved, a layer without weights that is used several
+    times becomes several, a fixed batch size becomes a free one, a separable convolution
+    becomes the two that it is made of, and Rescaling and Normalization of images become
     depthwise convolutions, which can be quantised.
 
     Args:
@@ -56,9 +61,12 @@ def difference(first: Any, second: Any, x: NDArray[Any]) -> float:
     return max(float(np.max(np.abs(a - b))) for a, b in pairs)
 
 
-def changes(layer: Any) -> bool:
-    """Whether a rebuilt tf_keras model has something else in this layer's place."""
-    return is_model(layer) or type(layer).__name__ in _AFFINE
+def needs_rebuild(model: Any) -> bool:
+    """Whether a tf_keras model is not yet what this module makes of it."""
+    layers = [_layer(node) for node in _nodes(model)]
+    return len(set(map(id, layers))) < len(layers) or any(
+        is_model(layer) or type(layer).__name__ in {*_AFFINE, _SEPARABLE} for layer in layers
+    )
 
 
 def is_model(layer: Any) -> bool:
@@ -68,9 +76,9 @@ def is_model(layer: Any) -> bool:
 
 @dataclass(slots=True)
 class _Rebuilder:
-    """Keeps the twin of each layer, so that one used twice stays one."""
+    """Keeps account of the layers that were rebuilt, and of the names that are taken."""
 
-    twins: dict[int, Any] = field(default_factory=dict)
+    done: set[int] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
 
     def walk(self, model: Any, tensors: list[Any]) -> list[Any]:
@@ -81,7 +89,7 @@ class _Rebuilder:
             return made.get(id(value), value)
 
         for node in _nodes(model):
-            layer = node.operation if hasattr(node, "operation") else node.layer
+            layer = _layer(node)
             args, kwargs, results = _call_of(node)
             args = tf.nest.map_structure(translate, args)
             kwargs = {
@@ -103,20 +111,26 @@ class _Rebuilder:
         return [made[id(tensor)] for tensor in model.outputs]
 
     def _call(self, layer: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        twin = self.twins.get(id(layer))
-        if twin is not None:
-            return twin(*args, **kwargs)
         if not hasattr(layer, "get_weights"):
             return self._merge(layer, _tensors(args, kwargs))
-        name = self._name(layer.name)
-        if type(layer).__name__ in _AFFINE:
-            twin, weights = _depthwise(layer, name, _tensors(args, kwargs)[0])
-        else:
-            twin, weights = _twin(layer, name), layer.get_weights()
+        weights = layer.get_weights()
+        # tfmot wires up a model by the names of its layers, and takes one that is used
+        # twice for used once: another model, without a word.
+        if weights and id(layer) in self.done:
+            raise CannotRebuild("is used more than once, which tfmot cannot train")
+        self.done.add(id(layer))
+        kind = type(layer).__name__
+        if kind in _AFFINE:
+            (x,) = _tensors(args, kwargs)
+            return _depthwise(layer, self._name(layer.name), x)
+        if kind == _SEPARABLE:
+            (x,) = _tensors(args, kwargs)
+            names = self._name(f"{layer.name}_depthwise"), self._name(layer.name)
+            return _apart(layer, names, x)
+        twin = _twin(layer, self._name(layer.name))
         new = twin(*args, **kwargs)
         if weights:
             twin.set_weights(weights)
-        self.twins[id(layer)] = twin
         return new
 
     def _merge(self, operation: Any, tensors: list[Any]) -> Any:
@@ -146,6 +160,10 @@ def _nodes(model: Any) -> Iterator[Any]:
         for node in graph._nodes_by_depth[depth]:
             if not node.is_input:
                 yield node
+
+
+def _layer(node: Any) -> Any:
+    return node.operation if hasattr(node, "operation") else node.layer
 
 
 def _call_of(node: Any) -> tuple[Any, dict[str, Any], list[Any]]:
@@ -181,8 +199,8 @@ def _twin(layer: Any, name: str) -> Any:
     return maker.from_config({**kept, "name": name})
 
 
-def _depthwise(layer: Any, name: str, x: Any) -> tuple[Any, list[Any]]:
-    """The same x * scale + offset by channel as a 1x1 convolution, with its weights."""
+def _depthwise(layer: Any, name: str, x: Any) -> Any:
+    """The same x * scale + offset by channel as a 1x1 convolution of x."""
     channels = x.shape[-1]
     if len(x.shape) != 4 or channels is None:
         raise CannotRebuild("only that of images (N, H, W, C) can be quantised")
@@ -190,7 +208,30 @@ def _depthwise(layer: Any, name: str, x: Any) -> tuple[Any, list[Any]]:
     ends = np.stack([np.zeros(channels, np.float32), np.ones(channels, np.float32)])
     offset, top = np.asarray(layer(tf.constant(ends.reshape(2, 1, 1, channels)))).reshape(2, -1)
     twin = tf_keras.layers.DepthwiseConv2D(1, name=name, trainable=False)
-    return twin, [(top - offset).reshape(1, 1, channels, 1), offset]
+    new = twin(x)
+    twin.set_weights([(top - offset).reshape(1, 1, channels, 1), offset])
+    return new
+
+
+def _apart(layer: Any, names: tuple[str, str], x: Any) -> Any:
+    """A separable convolution of x as a depthwise and a pointwise one."""
+    config = layer.get_config()
+    same = ("kernel_size", "strides", "padding", "depth_multiplier", "dilation_rate")
+    depthwise = tf_keras.layers.DepthwiseConv2D(
+        **{key: config[key] for key in same}, use_bias=False, name=names[0]
+    )
+    pointwise = tf_keras.layers.Conv2D(
+        config["filters"],
+        1,
+        activation=_plain(config["activation"]),
+        use_bias=config["use_bias"],
+        name=names[1],
+    )
+    new = pointwise(depthwise(x))
+    first, *rest = layer.get_weights()
+    depthwise.set_weights([first])
+    pointwise.set_weights(rest)
+    return new
 
 
 def _parameters(kind: type) -> dict[str, Any]:

@@ -175,7 +175,11 @@ def _planned(
         "recipe_version": RECIPE_VERSION,
         "variant": variant,
         "source": source.facts,
-        "tools": tool_versions(converter=not of_tflite, quantizer=maker == "quantizer"),
+        "tools": tool_versions(
+            converter=not of_tflite,
+            training=maker == "training",
+            quantizer=maker == "quantizer",
+        ),
         "machine": platform.machine(),
         "python": platform.python_version(),
     }

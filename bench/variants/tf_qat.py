@@ -19,7 +19,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import default
 from bench.errors import UserError
 from bench.format import first_line
 from bench.variants.arrays import Samples
-from bench.variants.keras_rebuild import CannotRebuild, changes, difference, is_model, rebuild
+from bench.variants.keras_rebuild import CannotRebuild, difference, is_model, needs_rebuild, rebuild
 from bench.variants.tf_source import Source, keras_source
 
 # Outputs of the rebuilt model may differ by float rounding only; the layers here gave
@@ -39,15 +39,15 @@ _BY_OUTPUT = (
     tf_keras.layers.Minimum,
 )
 
-# By class name, in either Keras: what tfmot's list has, what its transformations turn into
-# such layers, and what is done here. It lists Conv2DTranspose, but what it makes of one
+# By class name, in either Keras: what tfmot's list has, what it merges, and what the
+# rebuilding turns into such layers. It lists Conv2DTranspose, but what it makes of one
 # cannot be saved.
 _TFMOT = default_8bit.default_8bit_quantize_registry.Default8BitQuantizeRegistry()
 _LAYERS = frozenset(
     {
         *(kind.__name__ for kind in _TFMOT._layer_quantize_map),
         *(kind.__name__ for kind in _BY_OUTPUT),
-        *("InputLayer", "BatchNormalization", "SeparableConv1D", "SeparableConv2D"),
+        *("InputLayer", "BatchNormalization", "SeparableConv2D"),
         *("Rescaling", "Normalization"),
     }
 ) - {"Conv2DTranspose"}
@@ -120,9 +120,15 @@ def train(
     _check_layers(source.model)
     facts: dict[str, Any] = {"rebuilt": False}
     model = source.model
-    if source.kind == "keras3" or source.shape[0] > 0 or any(map(changes, model.layers)):
-        model, facts["rebuild_max_difference"] = _rebuilt(source, x[: max(_COMPARED, source.batch)])
-        facts["rebuilt"] = True
+    try:
+        if source.kind == "keras3" or source.shape[0] > 0 or needs_rebuild(model):
+            first = x[: max(_COMPARED, source.batch)]
+            model, facts["rebuild_max_difference"] = _rebuilt(source, first)
+            facts["rebuilt"] = True
+    except CannotRebuild as error:
+        raise CannotTrain(
+            f"cannot be rebuilt in tf_keras for tfmot: {error}; {_LEAVE_OUT}", "unsupported"
+        ) from error
     logits = loss in _CLASSIFICATION and not _probabilities(
         np.asarray(model(x[:_COMPARED], training=False)), summed=loss != "binary_crossentropy"
     )
@@ -196,16 +202,11 @@ def _rebuilt(source: Source, x: NDArray[Any]) -> tuple[Any, float]:
     x = x[: len(x) - len(x) % source.batch]
     if not len(x):
         raise CannotTrain(f"fewer training samples than the model's batch of {source.batch}")
-    try:
-        twin = rebuild(source.model)
-        off = max(
-            difference(source.model, twin, tf.constant(x[start : start + _step(source)]))
-            for start in range(0, len(x), _step(source))
-        )
-    except CannotRebuild as error:
-        raise CannotTrain(
-            f"cannot be rebuilt in tf_keras for tfmot: {error}; {_LEAVE_OUT}", "unsupported"
-        ) from error
+    twin = rebuild(source.model)
+    off = max(
+        difference(source.model, twin, tf.constant(x[start : start + _step(source)]))
+        for start in range(0, len(x), _step(source))
+    )
     # Written so that a NaN fails as well.
     if not off <= MAX_REBUILD_DIFFERENCE:
         raise CannotTrain(

@@ -5,8 +5,8 @@
 A small MobileNet with ReLU. After training, two channels at each of four junctions are
 scaled up by SCALE and scaled down again in the layer that takes them: the float model
 answers as before, but each of these tensors now has two channels a hundred times as wide
-as the others, and one int8 scale has to serve them all. Networks that were trained long
-and with weak regularisation grow such channels by themselves.
+as the others, and one int8 scale has to serve them all. Nagel et al. (2019, arXiv
+1906.04721) describe such unequal channels in trained MobileNets; these are larger.
 
 Writes into build/ beside this file: cliff.keras, train.npz (1078 images), calibration.npz
 (200 of them) and holdout.npz (the other 719). Needs edgebench[quickstart]; takes about

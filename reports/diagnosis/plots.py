@@ -182,7 +182,10 @@ def plot_remedies(figure: Figure, diagnosis: Diagnosis) -> Axes | None:
         restores = row.verdict is Verdict.RESTORES
         face = colour if restores or row is diagnosis.fp32 else "none"
         axes.plot(scale * row.accuracy, place, _marker(row), color=colour, mfc=face, ms=7)
-    names = [f"{'★ ' if row.key == diagnosis.recommended else ''}{_cut(row.title)}" for row in rows]
+    names = [
+        f"{'★ ' if row.key == diagnosis.recommended else ''}{_cut(fmt.visible(row.title))}"
+        for row in rows
+    ]
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="x", color=INK, alpha=0.15, lw=0.6)

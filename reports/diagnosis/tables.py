@@ -132,10 +132,10 @@ def layer_row(layer: Layer, diagnosis: Diagnosis, culprits: Set[int]) -> LayerRo
         full_name=fmt.visible(layer.name),
         shape=" × ".join(map(str, layer.shape)),
         dtype="unknown" if layer.dtype is None else layer.dtype.lower(),
-        snr="same" if layer.identical else decibels(layer.snr_db),
-        channel_snr="same" if layer.identical else decibels(layer.channel_snr_db),
+        snr="same" if layer.identical else one_decimal(layer.snr_db),
+        channel_snr="same" if layer.identical else one_decimal(layer.channel_snr_db),
         rmse=fmt.ABSENT if layer.rmse_steps is None else f"{layer.rmse_steps:.2f}",
-        bits=fmt.ABSENT if layer.effective_bits is None else f"{layer.effective_bits:.1f}",
+        bits=one_decimal(layer.effective_bits),
         spread=_times(layer.spread),
         outliers=", ".join(f"{o.channel} ({o.ratio:.0f}×)" for o in layer.outliers[:8]),
         dead=str(layer.dead_channels),
@@ -143,7 +143,7 @@ def layer_row(layer: Layer, diagnosis: Diagnosis, culprits: Set[int]) -> LayerRo
         calibration=_range(layer.calibration),
         holdout=_range(layer.holdout),
         representable=_range(layer.representable),
-        first_fall=layer.position == diagnosis.first_fall,
+        first_fall=diagnosis.loss_shown and layer.position == diagnosis.first_fall,
         culprit=layer.position in culprits,
     )
 
@@ -158,11 +158,11 @@ def weights_row(weights: Weights) -> WeightsRow:
         input_spread=_times(weights.input_spread),
         outliers=", ".join(f"{o.channel} ({o.ratio:.0f}×)" for o in weights.outliers[:8]),
         dead=str(weights.dead_channels),
-        bits=fmt.ABSENT if weights.effective_bits is None else f"{weights.effective_bits:.1f}",
+        bits=one_decimal(weights.effective_bits),
     )
 
 
-def decibels(value: float | None) -> str:
+def one_decimal(value: float | None) -> str:
     return fmt.ABSENT if value is None else f"{value:.1f}".replace("-", "−")
 
 

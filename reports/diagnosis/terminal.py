@@ -115,7 +115,7 @@ def _findings(shown: DiagnosisView) -> Iterator[RenderableType]:
 
 
 def _treatments(shown: DiagnosisView) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_lines=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     table.add_column("remedy", overflow="fold", min_width=16)
     heads = (f"{shown.accuracy_title}\n[95 %]", "vs fp32\n[95 %]", "size", "p50\n[95 %]")
     for head in heads:

@@ -14,8 +14,8 @@ from reports.diagnosis.tables import (
     LayerRow,
     TreatmentRow,
     WeightsRow,
-    decibels,
     layer_row,
+    one_decimal,
     treatment_row,
     weights_row,
 )
@@ -128,14 +128,14 @@ def _fall(diagnosis: Diagnosis) -> str:
         None,
     )
     text = (
-        f"The error first appears at layer {layer.position}, {layer.op} "
+        f"The error first appears at layer {layer.position}, {fmt.visible(layer.op)} "
         f"{fmt.visible(short_name(layer.name))}: the median channel's SNR there is "
-        f"{decibels(layer.channel_snr_db)} dB"
+        f"{one_decimal(layer.channel_snr_db)} dB"
     )
     if after is not None and layer.snr_db is not None:
         text += (
-            f" (the whole tensor's {decibels(layer.snr_db)} dB, and {decibels(after.snr_db)} dB "
-            f"right after, at layer {after.position})"
+            f" (the whole tensor's {one_decimal(layer.snr_db)} dB, and "
+            f"{one_decimal(after.snr_db)} dB right after, at layer {after.position})"
         )
     return f"{text}."
 

@@ -108,6 +108,8 @@ def _case(row: Row, comparison: Comparison) -> dict[str, Any]:
             "gates": [gate_to_json(gate) for gate in row.gates],
         },
         "pareto": row.pareto,
+        "tf_ops": list(row.tf_ops),
+        "warnings": list(row.warnings),
         "failure": row.failure,
         "not_applicable": row.not_applicable,
         "simulated": comparison.simulated,
@@ -232,6 +234,8 @@ def _variant(made: VariantSummary) -> dict[str, Any]:
         "zip_bytes": made.zip_bytes,
         "sha256": made.sha256,
         "failure": made.failure,
+        "tf_ops": list(made.tf_ops),
+        "warnings": list(made.warnings),
         "provenance": _free_form(made.provenance),
     }
 

@@ -14,6 +14,8 @@ from reports.render.notes import NoteBook
 
 # Stands beside a delegate's name wherever the number was not made by it.
 NOT_AS_ASKED = "not as asked"
+# Stands beside the name of a variant that holds any.
+TF_OPS = "TensorFlow ops"
 
 _WORST_FIRST = (GateStatus.FAIL, GateStatus.UNKNOWN, GateStatus.UNSURE, GateStatus.PASS)
 
@@ -101,6 +103,7 @@ def row_view(row: Row, book: NoteBook) -> RowView:
     """
     case = row.case
     # In the order of the columns, so that footnotes are numbered from left to right.
+    variant = _variant(row, book)
     size = Cell(fmt.size(row.size_bytes), sort=_number(row.size_bytes))
     accuracy = _accuracy(row, book)
     p50 = _latency(row, "p50", book)
@@ -108,7 +111,7 @@ def row_view(row: Row, book: NoteBook) -> RowView:
     p95 = _latency(row, "p95", book)
     return RowView(
         row=row,
-        variant=Cell(fmt.visible(case.variant)),
+        variant=variant,
         delegate=_delegate(row),
         threads=Cell(str(case.threads), sort=case.threads),
         size=size,
@@ -135,8 +138,22 @@ def _number(value: int | None) -> float | None:
     return None if value is None else float(value)
 
 
+def _variant(row: Row, book: NoteBook) -> Cell:
+    notes = tuple(n for text in row.warnings for n in book.add(row, f"how it was made: {text}"))
+    flag = (TF_OPS,) if row.tf_ops else ()
+    tone = Tone.WARN if row.tf_ops else Tone.PLAIN
+    return Cell(fmt.visible(row.case.variant), flag, notes, tone=tone)
+
+
+def _never_ran(row: Row) -> bool:
+    """Whether the verdict alone says why there is nothing: not in the plan, or no file to run."""
+    return row.launches_made == 0 and (row.failure or row.not_applicable) is not None
+
+
 def _accuracy(row: Row, book: NoteBook) -> Cell:
     accuracy = row.accuracy
+    if accuracy is None and _never_ran(row):
+        return Cell(fmt.ABSENT, tone=Tone.QUIET)
     if accuracy is None:
         reason = row.accuracy_reason or "not measured"
         return Cell(fmt.ABSENT, notes=book.add(row, f"accuracy: {reason}"), tone=Tone.QUIET)
@@ -144,7 +161,12 @@ def _accuracy(row: Row, book: NoteBook) -> Cell:
     details: tuple[str, ...] = ()
     if accuracy.interval is not None:
         details = (fmt.score_interval(accuracy.interval, share=share),)
-    return Cell(fmt.score(accuracy.value, share=share), details=details, sort=accuracy.value)
+    # Where there is room for the bare change only, it must not pass for a loss or a gain.
+    verdict = accuracy.verdict
+    notes = () if verdict is None else book.add(row, f"{accuracy.metric.title}: {verdict.text}")
+    return Cell(
+        fmt.score(accuracy.value, share=share), details=details, notes=notes, sort=accuracy.value
+    )
 
 
 def _accuracy_change(row: Row) -> Cell:
@@ -245,6 +267,9 @@ def _delegation(row: Row, book: NoteBook) -> Cell:
 
 
 def _gates(row: Row, book: NoteBook) -> Cell:
+    unknown = all(gate.status is GateStatus.UNKNOWN for gate in row.gates)
+    if row.gates and unknown and _never_ran(row):
+        return Cell(GateStatus.UNKNOWN, sort=_rank(GateStatus.UNKNOWN), tone=Tone.WARN)
     if not row.gates:
         return Cell(fmt.ABSENT, tone=Tone.QUIET)
     worst = min((gate.status for gate in row.gates), key=_WORST_FIRST.index)
@@ -253,7 +278,11 @@ def _gates(row: Row, book: NoteBook) -> Cell:
         if gate.status is not GateStatus.PASS:
             notes += book.add(row, f"{gate.status} {gate.name}: {gate.reason}")
     tone = {GateStatus.FAIL: Tone.BAD, GateStatus.PASS: Tone.GOOD}.get(worst, Tone.WARN)
-    return Cell(worst, (), notes, float(_WORST_FIRST.index(worst)), tone)
+    return Cell(worst, (), notes, _rank(worst), tone)
+
+
+def _rank(status: GateStatus) -> float:
+    return float(_WORST_FIRST.index(status))
 
 
 def _stability(row: Row, book: NoteBook) -> Cell:

@@ -1,7 +1,7 @@
 """The charts of a comparison, as SVG for a page and as SVG and PNG files.
 
-Colours are Okabe and Ito's, which people of every colour vision can tell apart; what a
-colour says is also said by a marker, a hatch or a label, so that print loses nothing.
+What a colour says is also said by a marker, a hatch or a label: print loses nothing, and
+no colour vision does.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from reports.render.atomic import write_atomically
 from reports.render.cells import group_title
 from reports.render.plots import (
     INK,
-    plot_accuracy,
     plot_distribution,
     plot_latency,
     plot_sizes,
 )
+from reports.render.scatter import plot_accuracy
 
 # matplotlib's stubs list the keys of one of its versions.
 _RC: dict[Any, Any] = {
@@ -179,7 +179,10 @@ def _drawings(comparison: Comparison) -> list[_Drawing]:
         if sizes is not None:
             title = f"{simulated}{_TITLES['size']}"
             _head(figure, title)
-            drawings.append(_Drawing("size", "size", title, _CAPTIONS["size"], figure))
+            caption = _CAPTIONS["size"]
+            if any(made.tf_ops for made in comparison.variants):
+                caption += " Hatched: needs TensorFlow ops, which no TFLite runtime executes."
+            drawings.append(_Drawing("size", "size", title, caption, figure))
     return drawings
 
 

@@ -13,12 +13,14 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from bench import format as fmt
-from reports.model import Comparison, VariantSummary
+from bench.variants.cache import ZIPPED
+from reports.model import Comparison
 from reports.render.cells import delegate_text, group_title
 from reports.render.charts import charts
 from reports.render.classes import CLASS_HEADS, CONFUSION_HEADS, classes_view
 from reports.render.plots import LAUNCH_PERCENTILES
-from reports.render.view import flatten, view
+from reports.render.variants import variant_view
+from reports.render.view import view
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +63,6 @@ class _Launch:
     percentiles: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Variant:
-    """One line of the table of variants."""
-
-    model: str
-    variant: str
-    size: str
-    share: str
-    zipped: str
-    sha256: str
-    failure: str
-    provenance: tuple[tuple[str, str], ...]
-
-
 def html(comparison: Comparison) -> str:
     """The whole report as one document; every name in it is escaped.
 
@@ -105,7 +93,8 @@ def html(comparison: Comparison) -> str:
         ),
         class_heads=CLASS_HEADS,
         confusion_heads=CONFUSION_HEADS,
-        variants=tuple(map(_variant, comparison.variants)),
+        variants=tuple(map(variant_view, comparison.variants)),
+        zipped=ZIPPED,
         policy=_policy(script),
         css=Markup(css),  # noqa: S704
         script=Markup(script),  # noqa: S704
@@ -134,16 +123,3 @@ def _launches(comparison: Comparison) -> Iterator[_Launch]:
             values = np.percentile(launch, LAUNCH_PERCENTILES)
             texts = tuple(fmt.duration(float(value)) for value in values)
             yield _Launch(name, number, len(launch), texts)
-
-
-def _variant(made: VariantSummary) -> _Variant:
-    return _Variant(
-        model=fmt.visible(made.model),
-        variant=fmt.visible(made.variant),
-        size=fmt.size(made.size_bytes),
-        share=fmt.percent(made.size_ratio, 1),
-        zipped=fmt.size(made.zip_bytes),
-        sha256=fmt.visible(made.sha256 or ""),
-        failure=fmt.visible(made.failure or ""),
-        provenance=flatten(made.provenance),
-    )

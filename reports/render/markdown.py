@@ -6,15 +6,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 from bench import format as fmt
+from bench.variants.cache import ZIPPED
 from reports.model import Comparison, VariantSummary
 from reports.render.cells import Cell
-from reports.render.view import (
-    RecommendationView,
-    ReportView,
-    TableView,
-    flatten,
-    view,
-)
+from reports.render.variants import variant_view
+from reports.render.view import RecommendationView, ReportView, TableView, view
 
 # What GitHub Markdown, or the HTML in it, could read as more than text, inside a line ...
 _SPECIAL = re.compile(r"[\\`*_\[\]<>#|~$&@]|(?<=\w):(?=/)|(?<=www)\.", re.IGNORECASE)
@@ -130,19 +126,20 @@ def _variants(variants: tuple[VariantSummary, ...]) -> Iterator[str]:
     yield "| model | variant | size | of fp32 | zipped | sha256 | how it was made |"
     yield "|---|---|---:|---:|---:|---|---|"
     for made in variants:
-        how = "; ".join(f"{name}: {value}" for name, value in flatten(made.provenance))
-        if made.failure is not None:
-            how = f"FAILED: {fmt.visible(made.failure)}"
+        one = variant_view(made)
+        lines = [one.failure, *(f"BEWARE: {text}" for text in one.warnings), *one.made]
         cells = (
-            fmt.visible(made.model),
-            fmt.visible(made.variant),
-            fmt.size(made.size_bytes),
-            fmt.percent(made.size_ratio, 1),
-            fmt.size(made.zip_bytes),
-            fmt.visible(made.sha256 or fmt.ABSENT),
-            how or fmt.ABSENT,
+            one.model,
+            f"{one.variant} ({one.flag})" if one.flag else one.variant,
+            one.size,
+            one.share,
+            one.zipped,
+            one.sha256 or fmt.ABSENT,
+            "; ".join(filter(None, lines)) or fmt.ABSENT,
         )
         yield f"| {' | '.join(map(escape, cells))} |"
+    yield ""
+    yield escape(ZIPPED)
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:

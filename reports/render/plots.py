@@ -14,23 +14,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from bench import format as fmt
 from bench.stats import Interval
 from reports.model import Row, VariantSummary
-from reports.render.cells import caveat, delegate_text
+from reports.render.cells import TF_OPS, caveat, delegate_text
+from reports.render.looks import colour as colour_of
 
 # Stands for the page's text colour until the chart is written, and is none of the others.
 INK = "#3a3b3c"
 LOG_ABOVE_SPREAD = 20.0
 
-_COLOURS = {
-    "fp32": "#7f7f7f",
-    "fp16": "#56b4e9",
-    "dynamic": "#009e73",
-    "int8": "#d55e00",
-    "int8-qat": "#cc79a7",
-    "int16x8": "#0072b2",
-}
-_OTHER_COLOUR = "#e69f00"
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_WIDTH_INCHES = 9.2
+WIDTH_INCHES = 9.2
 _ROW_INCHES = 0.34
 _NAME_LIMIT = 24
 # What a launch's line shows, and the table beside it.
@@ -45,12 +36,12 @@ def plot_latency(figure: Figure, rows: Sequence[Row]) -> Axes | None:
     shown = _by_variant([row for row in rows if row.p50_us is not None])
     if not shown:
         return None
-    figure.set_size_inches(_WIDTH_INCHES, 1.3 + _ROW_INCHES * 1.15 * len(shown))
+    figure.set_size_inches(WIDTH_INCHES, 1.3 + _ROW_INCHES * 1.15 * len(shown))
     axes = figure.add_subplot()
     places = _places(shown)
-    is_log = _needs_log([value for row in shown for value in (row.p50_us, row.p90_us)])
+    is_log = needs_log([value for row in shown for value in (row.p50_us, row.p90_us)])
     for row, place in zip(shown, places, strict=True):
-        colour = _colour(row.case.variant)
+        colour = colour_of(row.case.variant)
         for value, interval, offset, is_p50 in (
             (row.p50_us, row.p50_interval_us, -0.19, True),
             (row.p90_us, row.p90_interval_us, 0.19, False),
@@ -74,7 +65,7 @@ def plot_latency(figure: Figure, rows: Sequence[Row]) -> Axes | None:
                 )
             _interval_line(axes, interval, place + offset)
     _name_cases(axes, shown, places)
-    _time_axis(axes, is_log)
+    time_axis(axes, is_log)
     handles: list[Line2D | Patch] = (
         [
             Line2D([], [], marker="o", ls="", mec=INK, mfc=INK, label="p50"),
@@ -91,65 +82,6 @@ def plot_latency(figure: Figure, rows: Sequence[Row]) -> Axes | None:
     return axes
 
 
-def plot_accuracy(figure: Figure, rows: Sequence[Row]) -> Axes | None:
-    """Accuracy over p50, marks as large as the file; the Pareto front ringed and named."""
-    shown = [row for row in rows if row.p50_us is not None and row.accuracy is not None]
-    if not shown:
-        return None
-    axes = figure.add_subplot()
-    metric = next(row.accuracy.metric for row in shown if row.accuracy is not None)
-    scale = 100 if metric.is_share else 1
-    ways = list(dict.fromkeys(_way(row) for row in shown))
-    largest = max(row.size_bytes or 0 for row in shown) or 1
-    for row in shown:
-        assert row.p50_us is not None
-        assert row.accuracy is not None
-        x, y = row.p50_us, row.accuracy.value * scale
-        colour = _colour(row.case.variant)
-        if row.accuracy.interval is not None:
-            low, high = row.accuracy.interval.low * scale, row.accuracy.interval.high * scale
-            axes.plot([x, x], [low, high], color=colour, lw=0.8, alpha=0.35, zorder=1)
-        if row.p50_interval_us is not None:
-            low, high = row.p50_interval_us.low, row.p50_interval_us.high
-            axes.plot([low, high], [y, y], color=colour, lw=1.2, alpha=0.6, zorder=1)
-        area = 30 + 150 * (row.size_bytes or 0) / largest
-        marker = _MARKERS[ways.index(_way(row)) % len(_MARKERS)]
-        face = "none" if caveat(row) else colour
-        axes.scatter(x, y, area, facecolor=face, edgecolor=colour, marker=marker, alpha=0.85)
-        if row.pareto:
-            axes.scatter(
-                x, y, area * 2.1, facecolor="none", edgecolor=INK, marker=marker, lw=1.3, zorder=3
-            )
-    is_log = _needs_log([row.p50_us for row in shown], above=6.0)
-    _time_axis(axes, is_log)
-    axes.margins(x=0.09, y=0.12)
-    unit = " %" if metric.is_share else ""
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}{unit}"))
-    axes.set_ylabel(f"{_short(metric.title)} on the holdout")
-    if not metric.higher_is_better:
-        axes.invert_yaxis()  # up is better in every chart
-    axes.grid(axis="y", color=INK, alpha=0.15, lw=0.7)
-    variants = list(dict.fromkeys(row.case.variant for row in shown))
-    handles = [
-        Line2D([], [], marker="o", ls="", color=_colour(name), label=_short(name), ms=8)
-        for name in variants
-    ]
-    handles += [
-        Line2D([], [], ls="", color=INK, label=way, marker=_MARKERS[number % len(_MARKERS)])
-        for number, way in enumerate(ways)
-    ]
-    handles.append(
-        Line2D([], [], marker="o", ls="", mfc="none", mec=INK, ms=10, label="Pareto front")
-    )
-    if any(caveat(row) for row in shown):
-        hollow = "hollow: see its verdict"
-        handles.append(Line2D([], [], marker="o", ls="", mfc="none", mec=INK, label=hollow))
-    handles += _letter_front(axes, [row for row in shown if row.pareto], scale)
-    figure.set_size_inches(_WIDTH_INCHES, max(5.2, 1.0 + 0.25 * len(handles)))
-    figure.legend(handles=handles, loc="outside right center", frameon=False)
-    return axes
-
-
 def plot_distribution(figure: Figure, rows: Sequence[Row]) -> Axes | None:
     """One line per launch, relative to the case's p50: 5th to 95th percentile, 25th to 75th.
 
@@ -158,13 +90,13 @@ def plot_distribution(figure: Figure, rows: Sequence[Row]) -> Axes | None:
     shown = _by_variant([row for row in rows if row.launch_samples_us and row.p50_us])
     if not shown:
         return None
-    figure.set_size_inches(_WIDTH_INCHES, 1.0 + _ROW_INCHES * 1.35 * len(shown))
+    figure.set_size_inches(WIDTH_INCHES, 1.0 + _ROW_INCHES * 1.35 * len(shown))
     axes = figure.add_subplot()
     places = _places(shown)
     ends: list[float | None] = []
     for row, place in zip(shown, places, strict=True):
         assert row.p50_us is not None
-        colour = _colour(row.case.variant)
+        colour = colour_of(row.case.variant)
         offsets = np.linspace(-0.45, 0.45, len(row.launch_samples_us) + 2)[1:-1]
         for launch, offset in zip(row.launch_samples_us, offsets, strict=True):
             p5, p25, p50, p75, p95 = np.percentile(launch, LAUNCH_PERCENTILES) / row.p50_us
@@ -174,7 +106,7 @@ def plot_distribution(figure: Figure, rows: Sequence[Row]) -> Axes | None:
             axes.plot(p50, y, "o", ms=2.8, color=INK, mec="none", zorder=3)
             ends += [float(p5), float(p95)]
     _name_cases(axes, shown, places)
-    if _needs_log(ends, above=6.0):
+    if needs_log(ends, above=6.0):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
         axes.xaxis.set_minor_formatter(NullFormatter())
@@ -194,7 +126,7 @@ def plot_sizes(figure: Figure, variants: Sequence[VariantSummary]) -> Axes | Non
     shown = [made for made in variants if made.size_bytes is not None]
     if not shown:
         return None
-    figure.set_size_inches(_WIDTH_INCHES, 0.9 + _ROW_INCHES * len(shown))
+    figure.set_size_inches(WIDTH_INCHES, 0.9 + _ROW_INCHES * len(shown))
     axes = figure.add_subplot()
     models = list(dict.fromkeys(made.model for made in shown))
     places = [n + 0.6 * models.index(made.model) for n, made in enumerate(shown)]
@@ -202,13 +134,18 @@ def plot_sizes(figure: Figure, variants: Sequence[VariantSummary]) -> Axes | Non
     largest = max(made.size_bytes or 0 for made in shown)
     for made, place in zip(shown, places, strict=True):
         assert made.size_bytes is not None
-        axes.barh(place, made.size_bytes, 0.62, color=_colour(made.variant))
+        colour = colour_of(made.variant)
+        if made.tf_ops:
+            axes.barh(place, made.size_bytes, 0.62, fc="none", ec=colour, hatch="xxx")
+        else:
+            axes.barh(place, made.size_bytes, 0.62, color=colour)
         label = fmt.size(made.size_bytes)
         if made.size_ratio is not None and made.variant != "fp32":
             label += f"  ({fmt.percent(made.size_ratio, 1)} of fp32)"
         axes.text(made.size_bytes + largest * 0.01, place, label, va="center")
-        model = "" if len(models) == 1 else f"{_short(made.model)} · "
-        names.append(f"{model}{_short(made.variant)}")
+        model = "" if len(models) == 1 else f"{short(made.model)} · "
+        flag = f"\n({TF_OPS})" if made.tf_ops else ""
+        names.append(f"{model}{short(made.variant)}{flag}")
     axes.set_yticks(places, names)
     axes.invert_yaxis()
     axes.set_xlim(0, largest * 1.22)
@@ -233,46 +170,19 @@ def _places(rows: Sequence[Row]) -> list[float]:
 
 
 def _name_cases(axes: Axes, rows: Sequence[Row], places: Sequence[float]) -> None:
-    names = [f"{_short(row.case.variant)} · {_way(row)}" for row in rows]
+    names = [f"{short(row.case.variant)} · {way(row)}" for row in rows]
     caveats = [f"\n({caveat(row)})" if caveat(row) else "" for row in rows]
     axes.set_yticks(list(places), [a + b for a, b in zip(names, caveats, strict=True)])
     axes.set_ylim(places[-1] + 0.7, -0.7)
 
 
-def _letter_front(axes: Axes, front: Sequence[Row], scale: int) -> list[Line2D]:
-    """Letters beside the ringed marks, and what they stand for in the legend.
-
-    Letters, because names of this length would lie over other marks.
-    """
-    handles = []
-    for number, row in enumerate(sorted(front, key=lambda r: r.p50_us or 0.0)):
-        assert row.accuracy is not None
-        assert row.p50_us is not None
-        letter = chr(ord("A") + number) if number < 26 else str(number)
-        axes.annotate(
-            letter,
-            (row.p50_us, row.accuracy.value * scale),
-            (11, 8),
-            textcoords="offset points",
-            fontweight="bold",
-            zorder=4,
-        )
-        name = f"{_short(row.case.variant)} · {_way(row)}"
-        handles.append(Line2D([], [], ls="", label=f"{letter}: {name}"))
-    return handles
+def way(row: Row) -> str:
+    return f"{short(delegate_text(row))} · {fmt.threads(row.case.threads)}"
 
 
-def _way(row: Row) -> str:
-    return f"{_short(delegate_text(row))} · {fmt.threads(row.case.threads)}"
-
-
-def _short(name: str) -> str:
+def short(name: str) -> str:
     name = fmt.visible(name)
     return name if len(name) <= _NAME_LIMIT else f"{name[: _NAME_LIMIT - 1]}…"
-
-
-def _colour(variant: str) -> str:
-    return _COLOURS.get(variant, _OTHER_COLOUR)
 
 
 def _interval_line(axes: Axes, interval: Interval | None, place: float) -> None:
@@ -280,12 +190,12 @@ def _interval_line(axes: Axes, interval: Interval | None, place: float) -> None:
         axes.plot([interval.low, interval.high], [place, place], color=INK, lw=1.4, zorder=3)
 
 
-def _needs_log(values: Sequence[float | None], above: float = LOG_ABOVE_SPREAD) -> bool:
+def needs_log(values: Sequence[float | None], above: float = LOG_ABOVE_SPREAD) -> bool:
     known = [value for value in values if value]
     return max(known) / min(known) > above
 
 
-def _time_axis(axes: Axes, is_log: bool) -> None:
+def time_axis(axes: Axes, is_log: bool) -> None:
     if is_log:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))

@@ -217,6 +217,7 @@ def _paragraph(row: RowView, table: TableView, pen: _Pen) -> ConsoleRenderable:
         f"{row.variant.text} / {row.delegate.text} / {fmt.threads(row.row.case.threads)}", "bold"
     )
     named = (
+        *((("variant", row.variant),) if row.variant.details or row.variant.notes else ()),
         ("p50", row.p50),
         ("p90", row.p90),
         ("vs fp32", row.speedup),

@@ -112,7 +112,7 @@ def _banners(comparison: Comparison) -> tuple[str, ...]:
         banners.append("SIMULATED: these numbers come from an emulator and speak for no device.")
     if comparison.status != "finished":
         banners.append(
-            f"Run {fmt.visible(comparison.status)}: not every planned launch has been made."
+            f"The run is {fmt.visible(comparison.status)}: not every planned launch has been made."
         )
     return tuple(banners)
 

@@ -1,0 +1,34 @@
+"""What a variant's provenance warns of, whatever version of edgebench wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.records import VariantRecord
+
+
+def tf_ops_of(record: VariantRecord) -> tuple[str, ...]:
+    """TensorFlow ops in its file, which no TFLite runtime executes."""
+    return texts(mapping(record.provenance, "inspect"), "flex_ops")
+
+
+def warnings_of(record: VariantRecord) -> tuple[str, ...]:
+    """What was odd about its calibration, or contradicts its name, each once."""
+    found = (
+        *texts(mapping(record.provenance, "calibration"), "warnings"),
+        *texts(record.provenance, "warnings"),
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def mapping(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The mapping under a key, an empty one where there is none."""
+    found = values.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def texts(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """The strings under a key, () where there are none."""
+    found = values.get(key)
+    return tuple(map(str, found)) if isinstance(found, list | tuple) else ()

@@ -1,0 +1,64 @@
+"""A real architecture through all recipes of the TensorFlow converter, in one job.
+
+MobileNetV2 at its own 224 pixels and with random weights, which say nothing about
+accuracy; int16x8 of it converts and does not load, from 96 pixels on.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.config import ModelConfig
+from bench.events import silent
+from bench.variants.make import make_variants
+from bench.variants.packages import missing_packages
+from bench.variants.recipe import RECIPES
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("tf"),
+    pytest.mark.skipif(
+        bool(missing_packages(["fp32"])), reason="needs the extra edgebench[convert]"
+    ),
+]
+
+SOURCE = """
+import sys, keras
+keras.utils.set_random_seed(0)
+keras.applications.MobileNetV2(weights=None).save(sys.argv[1])
+"""
+VARIANTS = [name for name, r in RECIPES.items() if not r.by_quantizer and not r.needs_training]
+
+
+def test_every_recipe_is_made_and_the_one_that_does_not_load_is_told(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", SOURCE, str(tmp_path / "m.keras")], check=True)
+    x = np.random.default_rng(0).random((10, 224, 224, 3), dtype=np.float32)
+    np.savez(tmp_path / "c.npz", x=x)
+    records = make_variants(
+        ModelConfig(name="m", source="m.keras", calibration="c.npz"),
+        VARIANTS,
+        root=tmp_path,
+        out=tmp_path / "out",
+        seed=0,
+        run_id="run",
+        emit=silent,
+    )
+    failures = {r.variant: r.failure for r in records if r.failure is not None}
+    assert list(failures) == ["int16x8"]
+    assert failures["int16x8"].kind == "verify"
+    assert "DEPTHWISE_CONV_2D" in failures["int16x8"].message
+    sizes = {r.variant: r.size_bytes for r in records}
+    assert sizes["int16x8"] is None
+    fp32 = sizes["fp32"]
+    assert fp32 is not None
+    # 3,538,984 parameters: four bytes each, two, one.
+    assert 13.5e6 < fp32 < 14.5e6
+    shares = {"fp16": 0.50, "dynamic": 0.27, "int8": 0.28, "int8-uint8-io": 0.28}
+    for variant, share in {**shares, "int8-float-io": 0.28, "select-tf-ops": 1.0}.items():
+        assert sizes[variant] == pytest.approx(share * fp32, rel=0.05), variant
