@@ -190,6 +190,18 @@ def test_several_models_of_a_plan(home: Path, run: Run) -> None:
     assert [m["name"] for m in json.loads(out)["models"]] == ["n"]
 
 
+@QUANTIZER
+def test_a_plan_that_names_its_variants_is_believed(home: Path, run: Run) -> None:
+    (home / "plan.toml").write_text(
+        'project = "p"\n[[model]]\nname = "m"\nsource = "m.tflite"\n'
+        '[measure]\nvariants = ["fp32", "dynamic-int4"]\n'
+    )
+    code, out, _ = run("plan.toml", "--json")
+    assert code == 0
+    (model,) = json.loads(out)["models"]
+    assert [v["variant"] for v in model["variants"]] == ["fp32", "dynamic-int4"]
+
+
 def test_names_cannot_steer_the_terminal(home: Path, run: Run) -> None:
     name = "a\x1b[31m[bold]x"
     write_model(home / f"{name}.tflite", flex_model())

@@ -41,7 +41,7 @@ _RUN = "convert"
     multiple=True,
     type=click.Choice(get_args(Variant)),
     metavar="NAME",
-    help="Only this variant; may be repeated. [default: all that can be made]",
+    help="Only this variant; may be repeated. [default: the plan's, or all that can be made]",
 )
 @click.option("--check", is_flag=True, help="Only say whether every op converts; for CI.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -61,6 +61,7 @@ def command(
         if variants:
             raise UserError("--variant beside --check: it checks fp32, and int8 where calibrated")
         return check_ops(target, as_json=as_json)
+    variants = variants or target.config.measure.variants or ()
     chosen = [(model, _choose(model, variants)) for model in target.models]
     console = Console(stderr=True)
     with progress(console) as emit:

@@ -17,6 +17,7 @@ from bench.events import Emit, Event, Note, StageFinished, StageStarted
 from bench.plan import variants_of
 from bench.variants.make import UnsupportedOps, make_variants
 
+SCHEMA = "edgebench-check/1"
 _CHECKED: tuple[Variant, ...] = ("fp32", "int8")
 # Of the kinds of Failure: the model does not convert. The others say that nobody could tell.
 _MODEL_FAILS = ("unsupported", "convert", "verify", "flex")
@@ -48,7 +49,8 @@ def check_ops(target: Target, *, as_json: bool) -> int:
     with progress(Console(stderr=True)) as emit:
         found = [_check(target, model, emit) for model in target.models]
     if as_json:
-        click.echo(json.dumps({"models": [asdict(one) for one in found]}, indent=2))
+        document = {"schema": SCHEMA, "models": [asdict(one) for one in found]}
+        click.echo(json.dumps(document, indent=2))
     else:
         console = Console()
         for one in found:

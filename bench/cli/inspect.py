@@ -32,7 +32,12 @@ def command(file: Path, as_json: bool) -> None:
     if as_json:
         import json
 
-        document = {"file": str(file), "sha256": sha256, **inspection.to_json()}
+        document = {
+            "schema": "edgebench-inspection/1",
+            "file": str(file),
+            "sha256": sha256,
+            **inspection.to_json(),
+        }
         click.echo(json.dumps(document, indent=2, allow_nan=False))
         return
 
