@@ -14,12 +14,24 @@ def tf_ops_of(record: VariantRecord) -> tuple[str, ...]:
 
 
 def warnings_of(record: VariantRecord) -> tuple[str, ...]:
-    """What was odd about its calibration, or contradicts its name, each once."""
+    """What was odd about its calibration, contradicts its name, or changes what a latency
+    means, each once."""
+    batch = _batch(mapping(record.provenance, "inspect"))
     found = (
+        *((f"one invoke answers {batch} samples",) if batch > 1 else ()),
         *texts(mapping(record.provenance, "calibration"), "warnings"),
         *texts(record.provenance, "warnings"),
     )
     return tuple(dict.fromkeys(found))
+
+
+def _batch(inspected: Mapping[str, Any]) -> int:
+    """How many samples one invoke answers: what its one input and all outputs begin with."""
+    shapes = [tensor["shape"] for key in ("inputs", "outputs") for tensor in inspected.get(key, ())]
+    if len(inspected.get("inputs", ())) != 1 or not all(shapes):
+        return 1
+    firsts = {int(shape[0]) for shape in shapes}
+    return firsts.pop() if len(firsts) == 1 else 1
 
 
 def mapping(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:

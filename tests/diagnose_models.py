@@ -25,7 +25,8 @@ SIZE = 6
 WIDE = (2, 5)
 
 
-def _conv_options(activation: int) -> Any:
+def conv_options(activation: int) -> Any:
+    """Of CONV_2D: SAME padding, stride 1."""
     options = schema.Conv2DOptionsT()
     options.padding = schema.Padding.SAME
     options.strideH = options.strideW = 1
@@ -73,7 +74,7 @@ def cliff_model(
     w = g.tensor((8, 3, 3, 1), data=first, name="stem/w")
     b = g.tensor((8,), data=bias)
     stem = g.tensor((1, SIZE, SIZE, 8), name="model/stem/Conv2D")
-    g.op(schema.BuiltinOperator.CONV_2D, (x, w, b), (stem,), _conv_options(activation))
+    g.op(schema.BuiltinOperator.CONV_2D, (x, w, b), (stem,), conv_options(activation))
     taken = g.weights((1, 3, 3, inner), 0.4) / np.repeat(wide, multiplier)
     w = g.tensor((1, 3, 3, inner), data=taken, name="dw/w")
     b = g.tensor((inner,), data=g.weights((inner,), 0.05))
@@ -91,7 +92,7 @@ def cliff_model(
             point = g.tensor((8, 1, 1, channels), data=g.weights((8, 1, 1, channels), 0.4))
         b = g.tensor((8,), data=g.weights((8,), 0.05))
         out = g.tensor((1, SIZE, SIZE, 8), name=f"model/{name}/Conv2D")
-        g.op(schema.BuiltinOperator.CONV_2D, (y, point, b), (out,), _conv_options(activation))
+        g.op(schema.BuiltinOperator.CONV_2D, (y, point, b), (out,), conv_options(activation))
         y, channels = out, 8
     axes = g.tensor((2,), np.int32, data=np.array([1, 2]))
     pooled = g.tensor((1, 8), name="model/pool/Mean")

@@ -133,6 +133,23 @@ def test_what_is_odd_is_found_in_the_provenance() -> None:
     assert tf_ops_of(record()) == warnings_of(record(calibration=None)) == ()
 
 
+@pytest.mark.parametrize(
+    ("given", "taken", "said"),
+    [
+        ([8, 16], [8, 4], ("one invoke answers 8 samples",)),
+        ([1, 16], [1, 4], ()),
+        ([8, 16], [1, 4], ()),
+        ([16000], [1, 521], ()),
+        ([], [1, 4], ()),
+    ],
+)
+def test_a_latency_of_several_samples_says_so(
+    given: list[int], taken: list[int], said: tuple[str, ...]
+) -> None:
+    facts = {"inputs": [{"shape": given}], "outputs": [{"shape": taken}]}
+    assert warnings_of(record(inspect=facts)) == said
+
+
 @pytest.fixture(scope="module")
 def flagged() -> Comparison:
     """One variant that runs, one that was calibrated with too little, one of TensorFlow ops."""

@@ -30,6 +30,11 @@ match job["do"]:
         child = subprocess.Popen(["sleep", "600"])
         reporter.send(pid=child.pid, name=job["name"])
         time.sleep(600)
+    case "fork":
+        pid = os.fork()
+        if pid == 0:
+            time.sleep(600)
+        reporter.send(pid=pid, name=job["name"])
 """
 
 
@@ -133,4 +138,14 @@ def test_workers_of_a_killed_controller_end_with_their_children(
     assert all(alive(pid) for pid in pids)
     controller.kill()
     controller.communicate()
+    assert gone(pids)
+
+
+def test_a_fork_that_a_worker_leaves_is_not_waited_for(job: Callable[..., ChildJob]) -> None:
+    pids: list[int] = []
+    (end,) = run_children(
+        [job("fork")], at_most=1, on_message=lambda i, m: pids.append(int(m["pid"]))
+    )
+    assert end.exit_code == 0
+    assert len(pids) == 2
     assert gone(pids)

@@ -263,6 +263,7 @@ def test_borders_and_activations_are_those_of_the_recipe(root: Path, tmp_path: P
     assert [m["facts"].get("calibration_samples") for m in made_ones] == [10, 10, 10, None]
 
 
+@pytest.mark.slow
 def test_a_batch_that_a_signature_fixes_stays(root: Path, tmp_path: Path) -> None:
     ready, fp32, int8 = work(
         root,
@@ -283,6 +284,7 @@ def test_a_batch_that_a_signature_fixes_stays(root: Path, tmp_path: Path) -> Non
     assert contradictions("int8", read_model((tmp_path / "int8.tflite").read_bytes())) == ()
 
 
+@pytest.mark.slow
 def test_an_op_without_kernel_fails_each_variant_but_select_tf_ops(
     root: Path, tmp_path: Path
 ) -> None:

@@ -444,6 +444,20 @@ def test_input_sample_is_real_and_not_constant(tmp_path: Path) -> None:
     assert np.array_equal(taken["f"], taken["q"])
 
 
+def test_a_model_of_a_fixed_batch_is_judged_and_fed_whole_batches(tmp_path: Path) -> None:
+    x = random_x(tmp_path, 41, 16, y=np.arange(41) % 4)
+    (record,) = evaluated(tmp_path, variant(tmp_path, "v", fixed_batch_model(8)), kernels=("none",))
+    assert record.failure is None
+    assert record.predictions is not None
+    assert record.predictions.shape == (41,)
+    model = write_model(tmp_path / "m.tflite", fixed_batch_model(8))
+    with np.load(input_sample([model], tmp_path / "holdout.npz", tmp_path / "out")) as arrays:
+        assert np.array_equal(arrays["arr_0"], x[:8])
+    other = write_model(tmp_path / "n.tflite", fixed_batch_model(4))
+    with pytest.raises(UserError, match="answer 4 and 8 samples per invoke"):
+        input_sample([model, other], tmp_path / "holdout.npz", tmp_path / "out")
+
+
 @given(
     st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=20),
     st.floats(1e-4, 10),

@@ -329,6 +329,26 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
     return replace
 
 
+def test_a_crash_fails_the_variant_at_work_and_no_other(
+    root: Path, worker: Callable[[str], None]
+) -> None:
+    worker(
+        "names = [step['name'] for step in job['jobs']]\n"
+        "for name in names:\n"
+        "    send(progress=name, variant=name)\n"
+        "    if name == 'weight-int8': os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    make(name)\n"
+    )
+    fp32, weight, int8 = of_tflite(root)
+    assert fp32.failure is None
+    assert weight.failure is not None
+    assert weight.failure.kind == "crash"
+    # It was made after the crash, by another process: a float model, and found out as one.
+    assert int8.failure is not None
+    assert "not int8" in int8.failure.message
+    assert left_over(root) == []
+
+
 def test_a_worker_that_is_killed_fails_what_it_had_not_made(
     root: Path, worker: Callable[[str], None]
 ) -> None:

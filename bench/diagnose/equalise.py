@@ -11,23 +11,19 @@ Works on the constants of an fp32 .tflite in place: no tensor, op or offset chan
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.diagnose.pairs import BIAS, WEIGHTS, Pair, find_pairs, multiplier, scaled_constants
 from bench.diagnose.weights import CHANNEL_AXES
-from bench.tflite.graph import Graph, Op, Tensor, TfliteModel, parse_model
+from bench.tflite.graph import Graph, Op, parse_model
 
-_HOMOGENEOUS = ("NONE", "RELU")
-_PRODUCERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _ROUNDS = 500
 # Scales that move less than this (natural logarithm) move a range by less than 1 %.
 _CONVERGED = 1e-2
-_BIAS = 2
 
 Array = NDArray[np.float64]
 
@@ -52,40 +48,29 @@ class Equalised:
     rounds: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """Two layers whose shared channels can be scaled."""
-
-    producer: Op
-    consumer: Op
-
-
 def equalise(fp32: bytes) -> Equalised:
     """Equalise the weight ranges of all pairs of layers that allow it.
 
-    A pair is two of CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED joined by a tensor that
-    nobody else takes, with no activation or ReLU between, whose float32 constants belong to
-    them alone. Chains of pairs are gone over until no scale changes.
+    See bench.diagnose.pairs for which do. Chains of pairs are gone over until no scale
+    changes.
 
     Raises: UnreadableOutput if it is no readable .tflite.
     """
     model = parse_model(fp32)
     graph = model.main
-    offsets = _offsets(fp32, model)
-    pairs, skipped = _find_pairs(graph, offsets)
+    pairs = find_pairs(model)
     constants = {
         index: graph.tensors[index].values().astype(np.float64)
-        for pair in pairs
+        for pair in pairs.found
         for op in (pair.producer, pair.consumer)
-        for index in op.inputs[1:]
-        if index >= 0
+        for index in scaled_constants(graph, op)
     }
     total: dict[int, Array] = {}
     rounds = 0
-    for _ in range(_ROUNDS if pairs else 0):
+    for _ in range(_ROUNDS if pairs.found else 0):
         rounds += 1
         moved = 0.0
-        for pair in pairs:
+        for pair in pairs.found:
             scale = _equalise_pair(pair, constants)
             so_far = total.get(pair.producer.index, np.ones_like(scale))
             total[pair.producer.index] = so_far * scale
@@ -95,89 +80,23 @@ def equalise(fp32: bytes) -> Equalised:
     largest = max((float(np.exp(np.abs(np.log(s)).max())) for s in total.values()), default=1.0)
     data = bytearray(fp32)
     for index, values in constants.items():
-        raw = values.astype("<f4").tobytes()
-        data[offsets[index] : offsets[index] + len(raw)] = raw
+        raw, start = values.astype("<f4").tobytes(), graph.tensors[index].data_offset
+        data[start : start + len(raw)] = raw
     return Equalised(
         bytes(data),
-        tuple((_name(graph, p.producer), _name(graph, p.consumer)) for p in pairs),
-        skipped,
+        tuple((_name(graph, p.producer), _name(graph, p.consumer)) for p in pairs.found),
+        pairs.skipped,
         largest,
         rounds,
     )
 
 
-def _find_pairs(graph: Graph, offsets: Mapping[int, int]) -> tuple[list[_Pair], dict[str, str]]:
-    takers: dict[int, list[Op]] = {}
-    for op in graph.ops:
-        for index in op.inputs:
-            takers.setdefault(index, []).append(op)
-    buffers = Counter(offsets.values())
-    pairs: list[_Pair] = []
-    skipped: dict[str, str] = {}
-    for op in graph.ops:
-        if op.name not in _PRODUCERS:
-            continue
-        why = _refusal(graph, op, takers, offsets, buffers)
-        if why is None:
-            pairs.append(_Pair(op, takers[op.outputs[0]][0]))
-        else:
-            skipped[_name(graph, op)] = why
-    return pairs, skipped
-
-
-def _refusal(
-    graph: Graph,
-    op: Op,
-    takers: Mapping[int, list[Op]],
-    offsets: Mapping[int, int],
-    buffers: Mapping[int, int],
-) -> str | None:
-    """Why the channels behind a layer cannot be scaled; None if they can."""
-    if op.activation not in _HOMOGENEOUS:
-        return f"{op.activation} is not positively homogeneous"
-    output = op.outputs[0]
-    if output in graph.outputs:
-        return "it is an output of the model"
-    consumers = takers.get(output, [])
-    if len(consumers) != 1:
-        return f"{len(consumers)} ops take what it gives"
-    consumer = consumers[0]
-    if consumer.name not in _PRODUCERS or consumer.inputs[0] != output:
-        return f"{consumer.name} takes what it gives"
-    for layer in (op, consumer):
-        for index in layer.inputs[1:]:
-            if index < 0:
-                continue
-            tensor = graph.tensors[index]
-            if tensor.dtype != "FLOAT32" or tensor.sparse or index not in offsets:
-                return "its weights, or the next layer's, are no dense float32 constants"
-            if len(takers[index]) > 1 or buffers[offsets[index]] > 1:
-                return "its weights, or the next layer's, are shared"
-    channels = graph.tensors[output].shape[-1]
-    if _input_channels(graph.tensors[consumer.inputs[1]], consumer) != channels:
-        return "the next layer takes its channels in another arrangement"
-    return None
-
-
-def _input_channels(weights: Tensor, consumer: Op) -> int | None:
-    if consumer.name != "DEPTHWISE_CONV_2D":
-        axis = CHANNEL_AXES[consumer.name][1]
-        assert axis is not None
-        return weights.shape[axis]
-    multiplier = _multiplier(consumer)
-    return weights.shape[3] // multiplier if weights.shape[3] % multiplier == 0 else None
-
-
-def _multiplier(op: Op) -> int:
-    return max(1, int(op.options.get("DepthMultiplier", 1)))
-
-
-def _equalise_pair(pair: _Pair, constants: dict[int, Array]) -> Array:
+def _equalise_pair(pair: Pair, constants: dict[int, Array]) -> Array:
     """Scale both sides in place; the factor by channel that the producer was divided by."""
-    producer, consumer = pair.producer, pair.consumer
+    producer = pair.producer
     axis = CHANNEL_AXES[producer.name][0]
-    given = np.moveaxis(constants[producer.inputs[1]], axis, 0)
-    taken = _by_input_channel(constants[consumer.inputs[1]], consumer)
+    given = np.moveaxis(constants[producer.inputs[WEIGHTS]], axis, 0)
+    taken = _by_input_channel(constants[pair.consumer.inputs[WEIGHTS]], pair)
     ranges = _greatest(given), _greatest(taken)
     scale = np.ones_like(ranges[0])
     # A channel without weights on one side has no range to equalise.
@@ -185,19 +104,22 @@ def _equalise_pair(pair: _Pair, constants: dict[int, Array]) -> Array:
     scale[live] = np.sqrt(ranges[0][live] / ranges[1][live])
     given /= _along_first(scale, given)
     taken *= _along_first(scale, taken)
-    if len(producer.inputs) > _BIAS and producer.inputs[_BIAS] >= 0:
-        constants[producer.inputs[_BIAS]] /= scale
+    bias = producer.inputs[BIAS] if len(producer.inputs) > BIAS else -1
+    if bias in constants:
+        constants[bias] /= scale
     return scale
 
 
-def _by_input_channel(values: Array, consumer: Op) -> Array:
+def _by_input_channel(values: Array, pair: Pair) -> Array:
     """A view with the consumer's input channels first."""
-    axis = CHANNEL_AXES[consumer.name][1]
-    if axis is not None:
-        return np.moveaxis(values, axis, 0)
-    # Output channel of a depthwise convolution: input channel x multiplier + k.
-    split = values.reshape(*values.shape[:3], -1, _multiplier(consumer))
-    return np.moveaxis(split, 3, 0)
+    axis = CHANNEL_AXES[pair.consumer.name][1]
+    if axis is None:
+        # Output channel of a depthwise convolution: input channel x multiplier + k.
+        split = values.reshape(*values.shape[:3], pair.channels, multiplier(pair.consumer))
+        return np.moveaxis(split, 3, 0)
+    # Flattened inputs of a dense layer: position x channels + channel.
+    split = values.reshape(*values.shape[:axis], -1, pair.channels, *values.shape[axis + 1 :])
+    return np.moveaxis(split, axis + 1, 0)
 
 
 def _greatest(values: Array) -> Array:
@@ -207,31 +129,6 @@ def _greatest(values: Array) -> Array:
 
 def _along_first(scale: Array, values: Array) -> Array:
     return scale.reshape(-1, *(1,) * (values.ndim - 1))
-
-
-def _offsets(data: bytes, model: TfliteModel) -> dict[int, int]:
-    """Where the constants of the main graph lie in the file; shared buffers share a place.
-
-    Buffers that other graphs hold too count as shared, by being left out.
-    """
-    start = _address(memoryview(data))
-    elsewhere = {
-        _address(tensor.data) - start
-        for graph in model.graphs[1:]
-        for tensor in graph.tensors
-        if tensor.is_constant
-    }
-    found = {
-        tensor.index: _address(tensor.data) - start
-        for tensor in model.main.tensors
-        if tensor.is_constant
-    }
-    return {index: offset for index, offset in found.items() if offset not in elsewhere}
-
-
-def _address(view: memoryview) -> int:
-    interface: Any = np.frombuffer(view, dtype=np.uint8).__array_interface__
-    return int(interface["data"][0])
 
 
 def _name(graph: Graph, op: Op) -> str:

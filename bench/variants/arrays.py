@@ -269,8 +269,8 @@ def _reason(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
-def classes_of(shape: tuple[int, ...]) -> int | None:
-    """Number of classes of an output shape (1, C), or None if it is not one score per class."""
-    if len(shape) < 2 or shape[-1] < 2 or math.prod(abs(n) for n in shape) != shape[-1]:
+def classes_of(shape: tuple[int, ...], batch: int = 1) -> int | None:
+    """Number of classes of an output (batch, C), or None if it is not one score per class."""
+    if len(shape) < 2 or shape[-1] < 2 or math.prod(abs(n) for n in shape) != batch * shape[-1]:
         return None
     return shape[-1]

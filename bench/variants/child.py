@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import queue
@@ -18,6 +19,8 @@ from typing import Any
 import bench
 
 _POLL_S = 0.5
+# For what a worker wrote last, where something outside its group holds stdout open.
+_DRAIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +85,18 @@ def run_children(
     """
     lines: queue.Queue[tuple[int, Message | None]] = queue.Queue()
     waiting = list(range(len(jobs)))
-    running: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
+    running: dict[int, _Running] = {}
     late: set[int] = set()
     ends: dict[int, ChildExit] = {}
     try:
         while waiting or running:
             while waiting and len(running) < at_most:
                 index = waiting.pop(0)
-                running[index] = (_start(index, jobs[index], lines), time.monotonic())
-            for index, (process, started) in running.items():
-                if index not in late and time.monotonic() - started > jobs[index].timeout_s:
+                running[index] = _start(index, jobs[index], lines)
+            for index, child in running.items():
+                if index not in late and time.monotonic() - child.started > jobs[index].timeout_s:
                     late.add(index)
-                    _kill(process)
+                    _kill(child.process)
             try:
                 index, message = lines.get(timeout=_POLL_S)
             except queue.Empty:
@@ -101,25 +104,30 @@ def run_children(
             if message is not None:
                 on_message(index, message)
                 continue
-            process, started = running.pop(index)
-            code = process.wait()
-            _let_go(process)
+            child = running.pop(index)
+            code = _let_go(child)
             ends[index] = ChildExit(
-                code, index in late, time.monotonic() - started, jobs[index].log
+                code, index in late, time.monotonic() - child.started, jobs[index].log
             )
             on_exit(index, ends[index])
     finally:
-        for process, _ in running.values():
-            _kill(process)
-        for process, _ in running.values():
-            process.wait()
-            _let_go(process)
+        for child in running.values():
+            _kill(child.process)
+        for child in running.values():
+            _let_go(child)
     return tuple(ends[index] for index in range(len(jobs)))
 
 
-def _start(
-    index: int, job: ChildJob, lines: queue.Queue[tuple[int, Message | None]]
-) -> subprocess.Popen[bytes]:
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A worker, the thread that waits for its end, and when it was started (monotonic s)."""
+
+    process: subprocess.Popen[bytes]
+    watcher: threading.Thread
+    started: float
+
+
+def _start(index: int, job: ChildJob, lines: queue.Queue[tuple[int, Message | None]]) -> _Running:
     path = job.folder / f"job-{index}.json"
     path.write_text(json.dumps(job.job), encoding="utf-8")
     # -P keeps the user's folder, where a `bench` of theirs may lie, off the path; the
@@ -138,8 +146,25 @@ def _start(
             env={**os.environ, "PYTHONPATH": search, **job.env},
             start_new_session=True,
         )
-    threading.Thread(target=_pump, args=(index, process, lines), daemon=True).start()
-    return process
+    watcher = threading.Thread(target=_watch, args=(index, process, lines), daemon=True)
+    watcher.start()
+    return _Running(process, watcher, time.monotonic())
+
+
+def _watch(
+    index: int,
+    process: subprocess.Popen[bytes],
+    lines: queue.Queue[tuple[int, Message | None]],
+) -> None:
+    """Put what the worker reports into the queue, and None when all of it is over."""
+    pump = threading.Thread(target=_pump, args=(index, process, lines), daemon=True)
+    pump.start()
+    # Not reaped yet, so that its number still names its group. What user code left in
+    # the group would hold stdout open for as long as it lives.
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    _kill(process)
+    pump.join(_DRAIN_S)
+    lines.put((index, None))
 
 
 def _pump(
@@ -156,20 +181,24 @@ def _pump(
                 continue
             if isinstance(message, dict):
                 lines.put((index, message))
-    lines.put((index, None))
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+    """End a worker that was not waited for yet, and all that it started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
 
 
-def _let_go(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
+def _let_go(child: _Running) -> int:
+    """The exit code of a worker that has ended or been killed."""
+    # Whoever waits for the process first takes its number away from the watcher.
+    child.watcher.join()
+    code = child.process.wait()
+    if child.process.stdin is not None:
+        child.process.stdin.close()
+    return code
 
 
 class Reporter:
@@ -183,6 +212,8 @@ class Reporter:
     def __init__(self) -> None:
         self._stream = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)
+        # Where native code crashes, the log says at least where it was called from.
+        faulthandler.enable()
         # Elsewhere than stdin, which a library may read or close.
         leash = os.dup(0)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,17 @@ class Made:
     facts: Json
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Job:
-    """A worker process, and the variants that it makes."""
+    """A worker process, and the variants that it makes.
+
+    Attributes:
+        at_work: the variant that it has begun last.
+    """
 
     child: ChildJob
     variants: list[str]
+    at_work: str | None = None
 
 
 @dataclass(slots=True)
@@ -179,15 +184,24 @@ class Conversion:
         def on_message(index: int, message: Message) -> None:
             self._heard(jobs[index], message)
 
+        left: list[_Job] = []
+
         def on_exit(index: int, end: ChildExit) -> None:
-            for variant in jobs[index].variants:
-                if variant not in self.results:
-                    why = f"the conversion process {end.explain()}"
-                    self._failed(variant, "crash", why, end.log)
+            job = jobs[index]
+            lost = [variant for variant in job.variants if variant not in self.results]
+            if job.at_work in lost:
+                # The others were not begun, and it is not their fault.
+                lost, others = [job.at_work], [v for v in lost if v != job.at_work]
+                if others:
+                    left.append(_rest(job, others))
+            for variant in lost:
+                why = f"the conversion process {end.explain()}"
+                self._failed(variant, "crash", why, end.log)
 
         run_children(
             [job.child for job in jobs], at_most=_AT_MOST, on_message=on_message, on_exit=on_exit
         )
+        self._run(left)
 
     def _heard(self, job: _Job, message: Message) -> None:
         log = job.child.log
@@ -200,6 +214,7 @@ class Conversion:
             for variant in job.variants:
                 self.results[variant] = Failure("prerequisite", why, self._name(log))
         elif "progress" in message:
+            job.at_work = message.get("variant", job.at_work)
             self.advance(str(message["progress"]))
         elif "failed" in message:
             self._failed(str(message["failed"]), str(message["kind"]), str(message["message"]), log)
@@ -227,6 +242,19 @@ class Conversion:
 
     def _path(self, relative: str | None) -> str | None:
         return None if relative is None else str((self.root / relative).resolve())
+
+
+def _rest(job: _Job, variants: list[str]) -> _Job:
+    """The same job for what of it was not begun, in a folder beside its own."""
+    child = job.child
+    folder = child.folder.with_name(f"{child.folder.name}-{variants[0]}")
+    folder.mkdir()
+    work = {**child.job, "folder": str(folder)}
+    if "jobs" in work:
+        work["jobs"] = [step for step in work["jobs"] if step["name"] in variants]
+    else:
+        work["variants"] = variants
+    return _Job(replace(child, job=work, folder=folder), variants)
 
 
 def _kept_fp32(planned: Sequence[Wanted]) -> Path | None:

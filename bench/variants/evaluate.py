@@ -18,7 +18,7 @@ from bench.records import EvaluationRecord, Failure, VariantRecord
 from bench.tflite.facts import ModelFacts, read_model
 from bench.variants.arrays import load_samples
 from bench.variants.evaluation_jobs import Pair, Result, Work
-from bench.variants.judging import Head, check_input, head_of
+from bench.variants.judging import Head, check_input, head_of, own_batch
 
 REFERENCE = "fp32"
 
@@ -89,18 +89,30 @@ def evaluate_variants(
 
 
 def input_sample(models: Sequence[Path], holdout: Path, out: Path) -> Path:
-    """Write one item of the holdout as the input of latency runs; returns its .npz.
+    """Write an item of the holdout as the input of latency runs; returns its .npz.
 
-    The array `arr_0` is (1, ...) in real values, not quantised; the file lies in
-    `<out>/inputs/` under the holdout's hash, the same for every variant of a model.
+    The array `arr_0` is (1, ...) in real values, not quantised, or (N, ...) where the
+    models answer N samples at once; the file lies in `<out>/inputs/` under the holdout's
+    hash, the same for every variant of a model.
 
     Raises: UserError if the holdout is unreadable, does not fit one of the models, or is
-    constant.
+    constant, or if the models answer different numbers at once.
     """
     samples = load_samples(holdout, "holdout", "none")
+    batches = set()
     for model in models:
-        check_input(_facts(model), samples)
-    path = out / "inputs" / f"holdout-{samples.sha256[:12]}.npz"
+        facts = _facts(model)
+        check_input(facts, samples)
+        batches.add(own_batch(facts))
+    if len(batches) != 1:
+        numbers = " and ".join(map(str, sorted(batches)))
+        raise UserError(
+            f"the variants answer {numbers} samples per invoke, which cannot be compared; give "
+            "`files` of the same batch"
+        )
+    (batch,) = batches
+    name = f"holdout-{samples.sha256[:12]}" + (f"-{batch}" if batch > 1 else "")
+    path = out / "inputs" / f"{name}.npz"
     # Kernels run at another speed on constant input, so that it would mislead.
     flat = samples.x.reshape(len(samples.x), -1)
     varied = np.flatnonzero(flat.max(axis=1) != flat.min(axis=1))
@@ -112,7 +124,7 @@ def input_sample(models: Sequence[Path], holdout: Path, out: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}")
     with fresh.open("wb") as file:
-        np.savez(file, samples.x[first : first + 1])
+        np.savez(file, np.take(samples.x, range(first, first + batch), axis=0, mode="wrap"))
     fresh.replace(path)
     return path
 

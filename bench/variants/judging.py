@@ -41,11 +41,13 @@ def head_of(facts: ModelFacts, samples: Samples, metric: Metric) -> Head | Failu
             f"needs one input and one output, this model has {inputs} and {len(outputs)}; judge "
             "it by a function of your own (metric module:function)",
         )
-    classes = classes_of(outputs[0].shape) if len(outputs) == 1 else None
+    batch = own_batch(facts)
+    classes = classes_of(outputs[0].shape, batch) if len(outputs) == 1 else None
     if metric.name in ("top1", "topk"):
         if classes is None:
             return _no(
-                metric, f"needs an output of shape (1, classes), this one is {outputs[0].shape}"
+                metric,
+                f"needs an output of shape ({batch}, classes), this one is {outputs[0].shape}",
             )
         if metric.k is not None and metric.k >= classes:
             return _no(metric, f"is always right for {classes} classes; choose a smaller k")
@@ -57,6 +59,18 @@ def head_of(facts: ModelFacts, samples: Samples, metric: Metric) -> Head | Failu
     if metric.labels == "values" and samples.y is not None:
         _check_values(outputs[0], samples)
     return Head(classifies=_classifies(classes, samples))
+
+
+def own_batch(facts: ModelFacts) -> int:
+    """How many samples one invoke answers: 1 unless the file fixes another number.
+
+    It does where input and output begin with the same number.
+    """
+    if len(facts.inputs) != 1 or not facts.outputs or not facts.inputs[0].shape:
+        return 1
+    first = facts.inputs[0].shape[0]
+    ends = [output.shape[0] if output.shape else 1 for output in facts.outputs]
+    return first if set(ends) == {first} else 1
 
 
 def check_input(facts: ModelFacts, samples: Samples, classes: int | None = None) -> None:

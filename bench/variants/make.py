@@ -132,6 +132,10 @@ def _candidate(wanted: Wanted, result: Made | Failure | None, emit: Emit) -> _Ca
         return _Candidate(wanted, wanted.provenance, failure=failure)
     assert isinstance(result, Made)
     provenance = {**wanted.provenance, **result.facts}
+    used = result.facts["facts"].get("calibration_samples")
+    if used is not None:
+        # A model of a fixed batch takes whole batches only.
+        provenance["calibration"] = {**provenance["calibration"], "samples": used}
     data = result.path.read_bytes()
     try:
         facts = read_model(data)

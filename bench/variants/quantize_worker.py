@@ -201,6 +201,7 @@ def _quantize(job: Mapping[str, Any], reporter: Reporter) -> None:
     calibrated: dict[tuple[str, int], Ranges] = {}
     for task in job["jobs"]:
         started = time.monotonic()
+        reporter.send(progress=f"{task['name']}, quantising", variant=task["name"])
         try:
             ranges = None
             if task["recipe"] in CALIBRATED and task.get("ranges") is not None:

@@ -88,7 +88,7 @@ def _convert(job: Mapping[str, Any], reporter: Reporter) -> None:
         recipe = RECIPES[variant]
         started = time.monotonic()
         # Whoever listens then knows which variant was at work if this process dies.
-        reporter.send(progress=f"{variant}, converting")
+        reporter.send(progress=f"{variant}, converting", variant=variant)
         try:
             if hopeless is not None and not (recipe.flex and exported):
                 raise hopeless
