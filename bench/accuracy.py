@@ -97,9 +97,9 @@ def judge_loss(
     if change.p_value <= SIGNIFICANCE and worst > 0:
         return LossVerdict(Loss.BETTER, f"better by {_range(metric, worst, best)}")
     if allowed is not None and -worst <= allowed:
-        at_most = f", at most {_amount(metric, -worst)}" if worst < 0 else ""
+        at_most = f", at most {amount(metric, -worst)}" if worst < 0 else ""
         return LossVerdict(Loss.NONE_SHOWN, f"no loss shown{at_most}")
-    can_show = _amount(metric, (best - worst) / 2)
+    can_show = amount(metric, (best - worst) / 2)
     return LossVerdict(Loss.UNCLEAR, f"unclear: {_count(samples)} can show {can_show}")
 
 
@@ -109,7 +109,8 @@ def _range(metric: Metric, low: float, high: float) -> str:
     return f"{score(low, share=False)} to {score(high, share=False)}"
 
 
-def _amount(metric: Metric, value: float) -> str:
+def amount(metric: Metric, value: float) -> str:
+    """A difference of a metric with its unit: "0.8 points"."""
     return f"{_points(value)} points" if metric.is_share else score(value, share=False)
 
 

@@ -146,6 +146,9 @@ class ModelConfig(_Frozen):
 
     @model_validator(mode="after")
     def _has_something_to_measure(self) -> Self:
+        for key in ("source", "signature", "calibration", "holdout", "train"):
+            if getattr(self, key) == "":
+                raise ValueError(f"{key} is empty; leave it out, or say where it lies")
         if self.source is None and not self.files:
             raise ValueError("needs `source` (a Keras model or SavedModel) or `files`")
         return self

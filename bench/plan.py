@@ -63,20 +63,9 @@ def resolve(config: PlanConfig, root: Path) -> Plan:
     """Find out what a plan asks for and whether everything it needs is there.
 
     Raises: UserError for a missing file, a variant without what it is made from, a
-    gate on accuracy without a holdout, two models of one name, an unknown device.
+    gate on accuracy without a holdout, and what `refuse_contradictions` finds.
     """
-    names = [model.name for model in config.model]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(f"two models are called {twice[0]!r}; give each its own name")
-    if SENTINEL_MODEL in names:
-        raise UserError(f"{SENTINEL_MODEL!r} is edgebench's own; give the model another name")
-    for device in config.measure.devices:
-        if device != "local":
-            raise UserError(f"unknown device {device!r} (known: local)")
-    for field in ("variants", "delegates", "threads", "devices"):
-        _refuse_doubles(field, getattr(config.measure, field))
-    if config.measure.precision is not None and config.measure.max_rounds < 7:
-        raise UserError("measure.precision needs measure.max_rounds of at least 7")
+    refuse_contradictions(config)
     explicit_gate = ACCURACY_GATES & config.gates.model_fields_set
     variants: dict[str, tuple[Variant, ...]] = {}
     for model in config.model:
@@ -89,6 +78,23 @@ def resolve(config: PlanConfig, root: Path) -> Plan:
             )
         refuse_points(config, model)
     return Plan(config, root.resolve(), variants)
+
+
+def refuse_contradictions(config: PlanConfig) -> None:
+    """Raise UserError for two models of one name, an unknown device, a list that is empty
+    or names something twice."""
+    names = [model.name for model in config.model]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"two models are called {twice[0]!r}; give each its own name")
+    if SENTINEL_MODEL in names:
+        raise UserError(f"{SENTINEL_MODEL!r} is edgebench's own; give the model another name")
+    for device in config.measure.devices:
+        if device != "local":
+            raise UserError(f"unknown device {device!r} (known: local)")
+    for field in ("variants", "delegates", "threads", "devices"):
+        _refuse_doubles(field, getattr(config.measure, field))
+    if config.measure.precision is not None and config.measure.max_rounds < 7:
+        raise UserError("measure.precision needs measure.max_rounds of at least 7")
 
 
 def refuse_points(config: PlanConfig, model: ModelConfig) -> None:

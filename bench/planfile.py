@@ -60,15 +60,17 @@ def _explain(error: ErrorDetails) -> str:
     if kind == "missing":
         return f"{place}: is missing"
     if kind == "literal_error" or (kind == "invalid_key" and "files" in location):
+        name = given if isinstance(given, str) else str(location[-1])
+        if "channels" in location:
+            return f"{place}: {name!r} is none of {error['ctx']['expected']}"
         known = DELEGATES if "delegates" in location else VARIANTS
         what = "delegate" if "delegates" in location else "variant"
-        name = given if isinstance(given, str) else str(location[-1])
         return f"{place}: {name!r} is not a {what}{_nearest(name, known)}"
     if kind == "value_error":
         return f"{place}: {error['msg'].removeprefix('Value error, ')}"
     if kind == "string_pattern_mismatch":
         return f"{place}: a name holds no slash, backslash or control character: {given!r}"
-    if kind == "too_short":
+    if kind in ("too_short", "string_too_short"):
         return f"{place}: is empty"
     shown = json.dumps(given, default=str)
     return f"{place}: {_lower_first(error['msg'])}, not {shown[:60]}"
@@ -81,7 +83,8 @@ def _lower_first(text: str) -> str:
 def _dotted(location: Sequence[int | str]) -> str:
     text = ""
     for part in location:
-        if part == "[key]":
+        # The latter two say which type of several was tried, and are no keys.
+        if part == "[key]" or part == "float" or str(part).startswith("tuple["):
             continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.removeprefix(".") or "the plan"

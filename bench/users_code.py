@@ -67,6 +67,7 @@ def _place(error: BaseException) -> str:
     """File and line of the user's that it came from, where that can be told."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        if path.is_file() and not _LIBRARIES & set(path.parts) and path.parent != _HERE:
+        ours = _HERE in path.parents
+        if path.is_file() and not _LIBRARIES & set(path.parts) and not ours:
             return f" ({path.name}, line {frame.lineno})"
     return ""

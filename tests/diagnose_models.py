@@ -10,8 +10,9 @@ from ai_edge_litert import schema_py_generated as schema
 from models import GraphBuilder
 from numpy.typing import NDArray
 
-from bench.accuracy import PairedChange
-from bench.diagnose.findings import findings, first_fall, with_support
+from bench.accuracy import Loss, LossVerdict, PairedChange
+from bench.diagnose.culprits import first_fall
+from bench.diagnose.findings import findings, with_support
 from bench.diagnose.layers import Analysis, Layer, Outlier, Weights
 from bench.diagnose.outcome import Diagnosis, Latency, Treatment, Verdict
 from bench.metrics import Metric
@@ -53,6 +54,7 @@ def cliff_model(
     dead: int | None = None,
     two_takers: bool = False,
     shared_weights: bool = False,
+    seed: int = 3,
 ) -> bytes:
     """conv 1 to 8 -> depthwise -> 1x1 conv to 8 -> 1x1 conv to 8 -> mean -> dense -> softmax.
 
@@ -61,7 +63,7 @@ def cliff_model(
     two_takers adds an op that takes what the first one gives; shared_weights lets the two
     1x1 convolutions use one constant.
     """
-    g = GraphBuilder(seed=3)
+    g = GraphBuilder(seed=seed)
     wide = np.ones(8, np.float32)
     wide[list(WIDE)] = scale
     inner = 8 * multiplier
@@ -207,7 +209,7 @@ def diagnosis(**changes: Any) -> Diagnosis:
         starved(3, 3.0, 1.5),
         layer(4, None, variant_name=None, dtype=None, representable=None, clipped_share=None),
         weights=(
-            Weights(1, "CONV_2D", "w", "per-channel", 90.0, 1.5, (Outlier(3, 90.0),), 1, None),
+            Weights(1, "CONV_2D", "w", "per-channel", 1.0, 90.0, 1.5, (Outlier(3, 90.0),), 1, None),
         ),
         float_ops=(),
     )
@@ -237,10 +239,10 @@ def diagnosis(**changes: Any) -> Diagnosis:
         samples=719,
         kernels="xnnpack",
         loss=change(-25),
-        loss_shown=True,
+        judgement=LossVerdict(Loss.WORSE, "worse by 24.0 to 26.0 points"),
         allowed_loss=0.0294,
         analysis=layers,
-        first_fall=first_fall(layers.layers),
+        first_fall=first_fall(layers),
         findings=tuple(with_support(f, verdicts) for f in findings(layers)),
         treatments=rows,
         recommended="equalised",

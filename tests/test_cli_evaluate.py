@@ -153,10 +153,10 @@ def test_what_cannot_be_evaluated_is_exit_code_3(
     ("arguments", "message"),
     [
         (["float.tflite"], "files need --holdout"),
-        (["nope.tflite", "--holdout", "h.npz"], "nope.tflite: there is no such file"),
+        (["nope.tflite", "--holdout", "h.npz"], "nope.tflite: no such file"),
         (["float.tflite", "--holdout", "nope.npz"], "nope.npz"),
-        (["h.npz", "--holdout", "h.npz"], "h.npz: not a .tflite file"),
-        (["m.keras", "--holdout", "h.npz"], "`edgebench convert` makes variants"),
+        (["h.npz", "--holdout", "h.npz"], "h.npz: samples, no .tflite"),
+        (["m.keras", "--holdout", "h.npz"], "m.keras: no such file"),
         (["float.tflite", "float.tflite", "--holdout", "h.npz"], "given twice"),
         (["float.tflite", "--holdout", "h.npz", "--metric", "f1"], "--metric f1: known are top1"),
         (["float.tflite", "--holdout", "h.npz", "--lower-is-better"], "for a module:function"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from diagnose_models import analysis, layer, starved
 
-from bench.diagnose.findings import culprits, findings, first_fall, with_support
-from bench.diagnose.layers import Weights
-from bench.diagnose.names import short_name
+from bench.diagnose.culprits import culprits, first_fall
+from bench.diagnose.findings import findings, with_support
+from bench.diagnose.layers import Weights, short_name
 from bench.diagnose.outcome import FindingKind, Verdict
 from bench.diagnose.remedies import selective_sets
 
@@ -18,28 +18,28 @@ def kinds(*layers: object, **changes: object) -> list[FindingKind]:
 
 def test_a_slow_decline_falls_nowhere() -> None:
     healthy = [layer(i, snr) for i, snr in enumerate((56.0, 43.0, 39.0, 36.0, 33.0, 30.0, 28.0))]
-    assert first_fall(healthy) is None
+    assert first_fall(analysis(*healthy)) is None
     assert kinds(*healthy) == [FindingKind.NONE_FOUND]
 
 
 def test_the_first_fall_is_where_the_error_comes_from_not_where_it_is_greatest() -> None:
-    snrs = (56.0, 7.0, 5.0, 1.5, 0.5, -1.0, -0.5)
-    assert first_fall([layer(i, snr) for i, snr in enumerate(snrs)]) == 1
+    snrs: tuple[float, ...] = (56.0, 7.0, 5.0, 1.5, 0.5, -1.0, -0.5)
+    assert first_fall(analysis(*(layer(i, snr) for i, snr in enumerate(snrs)))) == 1
     snrs = (56.0, 43.0, 39.0, 12.0, 11.0, 6.0)
-    assert first_fall([layer(i, snr) for i, snr in enumerate(snrs)]) == 3
+    assert first_fall(analysis(*(layer(i, snr) for i, snr in enumerate(snrs)))) == 3
 
 
 def test_a_clipped_input_is_where_it_falls() -> None:
-    assert first_fall([layer(0, 4.0), layer(1, 3.0)]) == 0
+    assert first_fall(analysis(layer(0, 4.0), layer(1, 3.0))) == 0
 
 
 def test_a_branch_is_held_against_its_own_input() -> None:
     layers = [layer(0, 50.0), layer(1, 5.0), layer(2, 38.0, upstream=(0,)), layer(3, 4.0)]
-    assert first_fall(layers) == 1
+    assert first_fall(analysis(*layers)) == 1
 
 
 def test_layers_of_unknown_error_are_passed_over() -> None:
-    assert first_fall([layer(0, None), layer(1, None)]) is None
+    assert first_fall(analysis(layer(0, None), layer(1, None))) is None
 
 
 def test_outlier_channels_are_named_with_their_numbers() -> None:
@@ -89,8 +89,36 @@ def test_one_inner_layer_with_reserve_is_nothing() -> None:
 
 
 def test_one_scale_for_all_weights() -> None:
-    weights = Weights(1, "CONV_2D", "w", "per-tensor", 100.0, 1.0, (), 0, 1.4)
+    weights = Weights(1, "CONV_2D", "w", "per-tensor", 1.0, 100.0, 1.0, (), 0, 1.4)
     assert kinds(layer(0), layer(1), weights=(weights,)) == [FindingKind.PER_TENSOR_WEIGHTS]
+
+
+def weights(position: int, cosine: float | None) -> Weights:
+    return Weights(position, "CONV_2D", "w", "per-channel", cosine, 1.0, 1.0, (), 0, None)
+
+
+def test_other_weights_than_those_of_fp32_are_said_and_explain_nothing() -> None:
+    layers = [layer(0, 55.0), *(starved(i) for i in range(1, 5))]
+    same = analysis(*layers, weights=tuple(weights(i, 0.999) for i in range(1, 5)))
+    assert [f.kind for f in findings(same)] == [FindingKind.OUTLIER_CHANNELS]
+    other = analysis(*layers, weights=(weights(1, 1.0), weights(2, 0.4), weights(3, 0.01)))
+    (found,) = findings(other)
+    assert found.kind is FindingKind.NOT_COMPARABLE
+    assert found.layers == (2, 3)
+    assert "cosine 0.40" in found.evidence[0]
+    assert first_fall(other) is None
+    assert culprits(other) == ()
+    unknown = analysis(*layers, weights=(weights(1, None), weights(2, None)))
+    assert [f.kind for f in findings(unknown)] == [FindingKind.OUTLIER_CHANNELS]
+
+
+def test_layers_without_counterparts_explain_nothing() -> None:
+    alone = {"variant_name": None, "dtype": None, "representable": None, "effective_bits": None}
+    layers = [layer(0, 55.0), starved(1), *(layer(i, None, **alone) for i in (2, 3))]
+    (found,) = findings(analysis(*layers))
+    assert found.kind is FindingKind.NOT_COMPARABLE
+    assert "Only 1 of 3 layers" in found.summary
+    assert first_fall(analysis(*layers)) is None
 
 
 def test_float_ops_stand_beside_and_never_for_a_cause() -> None:

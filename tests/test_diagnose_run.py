@@ -118,6 +118,28 @@ def test_no_loss_tries_nothing(tmp_path: Path) -> None:
     assert found.recommended is None
 
 
+def test_what_is_in_train_and_holdout_is_said(tmp_path: Path) -> None:
+    model = write_cliff(tmp_path, 1.0)
+    x = np.load(tmp_path / "holdout.npz")["x"]
+    np.savez(tmp_path / "train.npz", x=np.concatenate([x[:7], images(20, seed=9)]))
+    found = run(tmp_path, {**model, "train": "train.npz"})
+    assert found.analysis.trained_on == 7
+    assert any("7 samples of the holdout are in train" in text for text in found.remarks)
+
+
+def test_another_models_int8_is_not_explained(tmp_path: Path) -> None:
+    model = write_cliff(tmp_path, 200.0)
+    other = run(tmp_path, model, remedies=False)
+    shutil.copy(tmp_path / "out" / str(other.untreated.path), tmp_path / "other.tflite")
+    again = write_cliff(tmp_path, 1.0, seed=4)
+    del again["source"]
+    files = {"fp32": "fp32.tflite", "int8": "other.tflite"}
+    found = run(tmp_path, {**again, "files": files}, remedies=False)
+    assert found.loss_shown
+    assert [finding.kind for finding in found.findings] == [FindingKind.NOT_COMPARABLE]
+    assert found.first_fall is None
+
+
 def test_remedies_can_be_left_out(tmp_path: Path) -> None:
     found = run(tmp_path, write_cliff(tmp_path, 200.0), remedies=False)
     assert found.loss_shown
@@ -173,7 +195,7 @@ def test_a_damaged_model_is_a_failure_not_a_crash(tmp_path: Path) -> None:
     assert isinstance(shop.equalise(path, tmp_path / "holdout.npz"), Failure | Made)
     path.write_bytes(b"nothing")
     with pytest.raises(CannotDiagnose, match="layers could not be compared"):
-        shop.analyse(path, path, tmp_path / "holdout.npz", None)
+        shop.analyse(path, path, tmp_path / "holdout.npz", calibration=None, train=None)
 
 
 def test_selective_quantisation_leaves_float_what_it_is_told(tmp_path: Path) -> None:

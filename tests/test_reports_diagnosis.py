@@ -14,6 +14,7 @@ from diagnose_models import analysis, change, diagnosis, layer, starved
 from rich.cells import cell_len
 from rich.console import Console
 
+from bench.accuracy import Loss, LossVerdict
 from bench.diagnose.findings import findings
 from bench.diagnose.outcome import Diagnosis
 from bench.metrics import Metric
@@ -35,7 +36,7 @@ def healthy() -> Diagnosis:
     layers = analysis(layer(0, 55.0), layer(1, 40.0))
     return diagnosis(
         loss=change(-0.1, 0.6),
-        loss_shown=False,
+        judgement=LossVerdict(Loss.NONE_SHOWN, "no loss shown, at most 0.7 points"),
         analysis=layers,
         first_fall=None,
         findings=findings(layers),

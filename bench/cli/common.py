@@ -28,6 +28,7 @@ _SUFFIXES = {
     ".keras": _KERAS,
     ".h5": _KERAS,
     ".toml": "a plan; give one .tflite file",
+    ".npz": "samples, no .tflite; give one .tflite file",
     ".onnx": "an ONNX model, no .tflite; edgebench reads none",
     ".pt": "a PyTorch model, no .tflite; edgebench reads none",
     ".pth": "a PyTorch model, no .tflite; edgebench reads none",
@@ -112,7 +113,7 @@ def read_tflite(path: Path) -> bytes:
 def _what_else(path: Path, start: bytes) -> str:
     if not start:
         return "an empty file; fetch or convert it again"
-    known = _SIGNATURES.get(start[:4]) or _SUFFIXES.get(path.suffix.lower())
+    known = _SUFFIXES.get(path.suffix.lower()) or _SIGNATURES.get(start[:4])
     return known or "not a .tflite file: the identifier TFL3 is missing; give one .tflite file"
 
 

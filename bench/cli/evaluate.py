@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from bench.cli.common import junit_option, write_junit
+from bench.cli.common import junit_option, read_tflite, write_junit
 from bench.cli.evaluate_table import Evaluated, failed, gate_failed, judgements, show, to_json
 from bench.cli.model_options import Target, find_target, metric_setting
 from bench.cli.progress import progress
@@ -202,9 +204,9 @@ def _of_files(
     if metric.name == "cosine" and reference is None:
         raise UserError("cosine compares with a float file; name it by --reference")
     root = Path.cwd()
-    with tempfile.TemporaryDirectory(prefix="edgebench-samples-") as scratch:
+    with _folder_for_samples() as folder:
         given = ModelConfig(name="files", source=str(paths[0]), holdout=options.holdout)
-        model = materialise(given, root=root, out=Path(scratch), roles=["holdout"], emit=emit)
+        model = materialise(given, root=root, out=folder, roles=["holdout"], emit=emit)
         evaluations = evaluate_variants(
             records,
             root / str(model.holdout),
@@ -224,6 +226,21 @@ def _of_files(
         GatesConfig(),
         None if reference is None else names[reference],
     )
+
+
+@contextmanager
+def _folder_for_samples() -> Iterator[Path]:
+    """A temporary folder, which stays where an error names the log in it."""
+    folder = Path(tempfile.mkdtemp(prefix="edgebench-samples-"))
+    named = False
+    try:
+        yield folder
+    except UserError as error:
+        named = str(folder) in str(error)
+        raise
+    finally:
+        if not named:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _metric(options: _Options) -> MetricConfig:
@@ -249,13 +266,8 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def _record(path: Path, name: str) -> VariantRecord:
-    if path.suffix in (".keras", ".h5") or path.is_dir():
-        raise UserError(
-            f"{path}: no .tflite; `edgebench convert` makes variants of a model, or give a plan"
-        )
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file; correct the path")
-    return VariantRecord(_RUN, "files", name, str(path.absolute()), None, path.stat().st_size, {})
+    size = len(read_tflite(path))
+    return VariantRecord(_RUN, "files", name, str(path.absolute()), None, size, {})
 
 
 def _reference(paths: Sequence[Path], named: Path | None, emit: Emit) -> Path | None:

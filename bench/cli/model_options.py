@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import click
 
 from bench.config import ModelConfig, PlanConfig
 from bench.errors import UserError
+from bench.plan import refuse_contradictions
 from bench.planfile import parse_plan, read_plan
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -97,6 +99,7 @@ def find_target(
     if beside:
         raise UserError(f"--{beside[0]} beside a plan: write it into {path}")
     config = read_plan(path)
+    refuse_contradictions(config)
     models = tuple(m for m in config.model if name is None or m.name == name)
     if not models:
         known = ", ".join(m.name for m in config.model)
@@ -110,6 +113,12 @@ def metric_setting(text: str) -> dict[str, Any]:
     return {"name": "topk", "k": int(top[1])} if top and text != "top1" else {"name": text}
 
 
+def _name_of(path: Path) -> str:
+    """What a model is called after its file: a name that a plan may say."""
+    stem = Path(os.path.abspath(path)).stem  # noqa: PTH100 - resolve() would follow links
+    return re.sub(r"[\x00-\x1f\x7f\\]", "_", stem)[:100] or "model"
+
+
 def _from_options(
     path: Path,
     given: Mapping[str, str],
@@ -117,10 +126,11 @@ def _from_options(
     out: str | None,
     seed: int | None,
 ) -> Target:
-    model: dict[str, Any] = {"name": path.stem, "source": str(path), **given}
+    name = _name_of(path)
+    model: dict[str, Any] = {"name": name, "source": str(path), **given}
     if metric is not None:
         model["metric"] = metric_setting(metric)
-    document: dict[str, Any] = {"project": path.stem, "model": [model]}
+    document: dict[str, Any] = {"project": name, "model": [model]}
     if out is not None:
         document["out"] = out
     if seed is not None:

@@ -165,6 +165,9 @@ def execute(
             with progress(console) as emit:
                 carry_out(plan, store, run_id, devices, emit=emit)
         except UserError as error:
+            # Where nothing was measured there is nothing to go on with.
+            if "--resume" in str(error) or not store.launches_done(run_id):
+                raise
             raise UserError(f"{error}; once mended, go on with: {resume_command}") from None
         except Interrupted as stop:
             kept = (

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.accuracy import Loss, LossVerdict, amount
 from bench.diagnose.outcome import Finding, FindingKind, Treatment, Verdict
 from bench.diagnose.remedies import RECALIBRATED, REMEDIES
+from bench.metrics import Metric
 
 
 def recommend(rows: Sequence[Treatment]) -> Treatment | None:
@@ -35,17 +37,26 @@ def advise(
     rows: Sequence[Treatment],
     findings: Sequence[Finding],
     *,
+    metric: Metric,
     variant: str,
-    lost: bool,
+    judgement: LossVerdict,
+    allowed: float,
     tried: bool,
 ) -> tuple[Treatment | None, tuple[str, ...]]:
     """The remedy to take, or None, and sentences that say why and what next.
 
     Args:
         rows: fp32, the variant as it is, then the remedies.
-        lost: whether a loss is shown. tried: whether remedies were tried.
+        judgement: of the variant's loss. allowed: loss that the gates accept, in the
+            metric's unit. tried: whether remedies were tried.
     """
-    if not lost:
+    if judgement.loss is Loss.UNCLEAR:
+        return None, (
+            f"Whether {variant} lost accuracy cannot be told: a loss of more than "
+            f"{amount(metric, allowed)}, which is what the gates allow, is neither shown nor "
+            "excluded. Diagnose again with more samples in the holdout.",
+        )
+    if judgement.loss is not Loss.WORSE:
         return None, (f"{variant} needs no remedy: no loss against fp32 is shown.",)
     if not tried:
         return None, ("Run it without --no-remedies to have remedies tried and measured.",)
@@ -62,9 +73,17 @@ def advise(
     remedies = [row for row in rows if row.verdict is not Verdict.REFERENCE]
     if all(row.verdict is Verdict.NOT_APPLICABLE for row in remedies):
         return None, ("Give what the remedies need, as told above, and diagnose again.",)
-    advice = ["No remedy brings the accuracy back to what the gates ask for."]
-    if helping := [row.title for row in remedies if row.verdict is Verdict.HELPS]:
-        advice.append(f"Some of it comes back with: {', '.join(helping)}.")
+    advice = ["No remedy is shown to bring the accuracy back to what the gates ask for."]
+    helping = [row for row in remedies if row.verdict is Verdict.HELPS]
+    near = [row for row in helping if _loss_left(metric, row) <= allowed]
+    if helping:
+        advice.append(f"Some of it comes back with: {', '.join(row.title for row in helping)}.")
+    if near:
+        advice.append(
+            f"With {', '.join(row.title for row in near)} the loss left is within the "
+            f"{amount(metric, allowed)} that the gates allow, but so few samples do not exclude a "
+            "greater one: diagnose again with more samples in the holdout."
+        )
     if any(row.verdict is Verdict.NOT_APPLICABLE for row in remedies):
         advice.append("Some were not tried: the table says what they need.")
     if all(finding.kind is FindingKind.NONE_FOUND for finding in findings):
@@ -83,6 +102,12 @@ def _calibration(findings: Sequence[Finding], chosen: Treatment) -> tuple[str, .
         "Look at the calibration samples first: their range is not the holdout's, and with "
         "samples scaled as in training no other remedy may be needed.",
     )
+
+
+def _loss_left(metric: Metric, row: Treatment) -> float:
+    """By how much it is worse than fp32, as measured."""
+    assert row.against_fp32 is not None
+    return -metric.better(row.against_fp32.difference, 0.0)
 
 
 def plan_line(row: Treatment, out: str) -> str:

@@ -105,5 +105,5 @@ class Judge:
         )
         if row.against_fp32 is None or row.against_baseline is None or allowed is None:
             return row
-        verdict = judge(metric, row.against_fp32, row.against_baseline, allowed)
+        verdict = judge(metric, row.against_fp32, row.against_baseline, len(mine), allowed)
         return replace(row, verdict=verdict)

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.accuracy import paired_change
+from bench.accuracy import Loss, judge_loss, paired_change
 from bench.config import ModelConfig, PlanConfig
 from bench.diagnose.advice import advise, plan_line
 from bench.diagnose.answers import KERNELS, Candidate, Judge
-from bench.diagnose.findings import findings, first_fall, with_support
-from bench.diagnose.judge import allowed_loss, loss_shown
+from bench.diagnose.culprits import first_fall
+from bench.diagnose.findings import findings, float_islands, with_support
+from bench.diagnose.judge import allowed_loss
 from bench.diagnose.keeping import folder_for, keep_all
 from bench.diagnose.latency import measure_all
 from bench.diagnose.layers import Analysis
@@ -136,8 +137,9 @@ def _diagnose(
     assert sick.statistics is not None
     metric = judge.metric
     loss = paired_change(metric, sick.statistics, healthy.statistics)
-    lost = loss_shown(metric, loss)
     allowed = allowed_loss(metric, metric.value_of(healthy.statistics), request.config.gates)
+    judgement = judge_loss(metric, loss, len(sick.statistics), allowed)
+    lost = judgement.loss is Loss.WORSE
     workshop = Workshop(scratch, request.seed)
     analysis = _analyse(workshop, request, model, pair, emit)
     origin = _origin(request, holdout, pair)
@@ -158,12 +160,16 @@ def _diagnose(
             rows = _measured(request, model, holdout, rows, emit)
         rows = keep_all(rows, folder, request.out, origin)
     verdicts = {row.key: row.verdict for row in rows if row.verdict is not Verdict.REFERENCE}
-    found = tuple(with_support(finding, verdicts) for finding in findings(analysis))
+    # Where nothing was lost, no number needs to be explained.
+    shown = findings(analysis) if lost else float_islands(analysis)
+    found = tuple(with_support(finding, verdicts) for finding in shown)
     recommended, advice = advise(
         rows,
         found,
+        metric=metric,
         variant=request.variant,
-        lost=lost,
+        judgement=judgement,
+        allowed=allowed,
         tried=request.remedies,
     )
     return Diagnosis(
@@ -175,16 +181,16 @@ def _diagnose(
         samples=len(sick.statistics),
         kernels=KERNELS,
         loss=loss,
-        loss_shown=lost,
+        judgement=judgement,
         allowed_loss=allowed,
         analysis=analysis,
-        first_fall=first_fall(analysis.layers),
+        first_fall=first_fall(analysis) if lost else None,
         findings=found,
         treatments=tuple(rows),
         recommended=None if recommended is None else recommended.key,
         advice=advice,
         plan_line=None if recommended is None else plan_line(recommended, request.config.out),
-        remarks=_remarks(analysis, request.variant),
+        remarks=_remarks(analysis, request.variant, rows),
         provenance=origin,
     )
 
@@ -203,7 +209,8 @@ def _analyse(
         request.out / str(pair[0].path),
         request.out / str(pair[1].path),
         Path(str(model.holdout)),
-        None if model.calibration is None else Path(model.calibration),
+        calibration=None if model.calibration is None else Path(model.calibration),
+        train=None if model.train is None else Path(model.train),
     )
     emit(StageFinished(_STAGE, f"{len(analysis.layers)} layers"))
     return analysis
@@ -258,11 +265,23 @@ def _origin(request: Request, holdout: Path, pair: Sequence[VariantRecord]) -> d
     }
 
 
-def _remarks(analysis: Analysis, variant: str) -> tuple[str, ...]:
+def _remarks(analysis: Analysis, variant: str, rows: Sequence[Treatment]) -> tuple[str, ...]:
     remarks = [
         f"Layers are compared on {analysis.samples} samples of the holdout by plain kernels, "
         f"accuracy is judged on all of it by {KERNELS}.",
     ]
+    judged = [row for row in rows[2:] if row.accuracy is not None]
+    if judged:
+        remarks.append(
+            f"{len(judged)} remedies were judged on the same samples. One that is not good enough "
+            "still passes for one that restores with a chance of up to 2.5 % each: before you "
+            "ship, evaluate the one you take on samples that were not used here."
+        )
+    if analysis.trained_on:
+        remarks.append(
+            f"{analysis.trained_on} samples of the holdout are in train, too: what was made with "
+            "train is judged too well."
+        )
     if analysis.unaligned:
         remarks.append(
             f"{len(analysis.unaligned)} of {len(analysis.layers)} layers have no counterpart in "
@@ -270,7 +289,7 @@ def _remarks(analysis: Analysis, variant: str) -> tuple[str, ...]:
         )
     if analysis.calibration_samples == 0:
         remarks.append("No calibration samples were given: ranges are compared with nothing.")
-    if variant in ("int8-uint8-io", "int8-float-io"):
+    if judged and variant in ("int8-uint8-io", "int8-float-io"):
         remarks.append("Remedies are made with int8 inputs and outputs.")
     return tuple(remarks)
 

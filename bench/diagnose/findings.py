@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from bench.diagnose.layers import Analysis, Layer
-from bench.diagnose.names import short_name
+from bench.diagnose.culprits import (
+    FEW_BITS,
+    comparable,
+    first_fall,
+    has_outliers,
+    other_weights,
+    paired_layers,
+)
+from bench.diagnose.layers import Analysis, Layer, short_name
 from bench.diagnose.outcome import Finding, FindingKind, Verdict
 from bench.diagnose.widths import OUTLIER_RATIO
 
-# Measured on healthy int8 models: 25 to 45 dB in every layer, also cumulatively.
-_GOOD_DB = 40.0
-_FALLEN_DB = 25.0
-_FALL_DB = 6.0
-# An ordinary channel with this many bits has lost at least three of eight.
-_FEW_BITS = 5.0
-# More wide channels than this share are no outliers but the rule.
-_MAX_OUTLIER_SHARE = 0.25
 _CLIPPED_SHARE = 0.01
 _NARROWER = 0.9
 _OVER_RANGE = 4.0
@@ -33,55 +32,15 @@ TREATED_BY: dict[FindingKind, tuple[str, ...]] = {
 }
 
 
-def first_fall(layers: Sequence[Layer]) -> int | None:
-    """Position of the layer in which the error first appears, or None if none stands out.
-
-    A layer's fall is the SNR of its median channel below that of its noisiest input
-    (GOOD_DB at most: above it noise is no concern). The first layer, in order of
-    execution, whose fall is at least half the greatest one, at least FALL_DB, and leaves
-    less than FALLEN_DB. By channel, since a wide channel's power hides at its own layer
-    what the others have lost there: the SNR of the whole tensor falls one layer later.
-    """
-    falls = {layer.position: _fall(layer, layers) for layer in layers}
-    greatest = max((fall for fall in falls.values() if fall is not None), default=0.0)
-    for layer in layers:
-        fall = falls[layer.position]
-        if fall is not None and fall >= max(_FALL_DB, greatest / 2):
-            assert layer.channel_snr_db is not None
-            if layer.channel_snr_db < _FALLEN_DB:
-                return layer.position
-    return None
-
-
-def _fall(layer: Layer, layers: Sequence[Layer]) -> float | None:
-    if layer.channel_snr_db is None:
-        return None
-    above = [layers[i].channel_snr_db for i in layer.upstream]
-    known = [min(_GOOD_DB, snr) for snr in above if snr is not None]
-    return min(known, default=_GOOD_DB) - layer.channel_snr_db
-
-
-def culprits(analysis: Analysis) -> tuple[int, ...]:
-    """Positions of the layers to treat first: those with outlier channels, worst and
-    earliest first, then those with the greatest fall."""
-    layers = analysis.layers
-    starved = sorted(
-        (layer for layer in layers if _has_outliers(layer)),
-        key=lambda layer: (round(layer.effective_bits or 0.0), layer.position),
-    )
-    fallen = sorted(
-        (layer for layer in layers if (_fall(layer, layers) or 0.0) >= _FALL_DB / 2),
-        key=lambda layer: (-(_fall(layer, layers) or 0.0), layer.position),
-    )
-    return tuple(dict.fromkeys(layer.position for layer in (*starved, *fallen)))
-
-
 def findings(analysis: Analysis) -> tuple[Finding, ...]:
     """Everything that the numbers show, what concerns the first fall before the rest.
 
-    NONE_FOUND stands alone. Whether a finding is the cause is for the remedies to show;
-    see `with_support`.
+    NONE_FOUND and NOT_COMPARABLE stand alone. Whether a finding is the cause is for the
+    remedies to show; see `with_support`.
     """
+    island = float_islands(analysis)
+    if not comparable(analysis):
+        return _not_comparable(analysis), *island
     found = [
         finding
         for finding in (
@@ -93,13 +52,12 @@ def findings(analysis: Analysis) -> tuple[Finding, ...]:
         )
         if finding is not None
     ]
-    fall = first_fall(analysis.layers)
+    fall = first_fall(analysis)
     found.sort(key=lambda finding: fall not in finding.layers)
     if not found:
         text = "No number of any layer stands out: no cause is named."
         found = [Finding(FindingKind.NONE_FOUND, text, (), ())]
-    island = _float_island(analysis)
-    return (*found, island) if island is not None else tuple(found)
+    return *found, *island
 
 
 def with_support(finding: Finding, verdicts: Mapping[str, Verdict]) -> Finding:
@@ -118,18 +76,38 @@ def with_support(finding: Finding, verdicts: Mapping[str, Verdict]) -> Finding:
     )
 
 
-def _has_outliers(layer: Layer) -> bool:
-    return (
-        layer.effective_bits is not None
-        and layer.effective_bits <= _FEW_BITS
-        and layer.feeds_weights
-        and 0 < len(layer.outliers) <= _MAX_OUTLIER_SHARE * len(layer.channel_widths)
+def _not_comparable(analysis: Analysis) -> Finding:
+    computed, paired = paired_layers(analysis)
+    evidence: tuple[str, ...] = ()
+    layers: list[Layer] = []
+    if paired < computed / 2:
+        why = (
+            f"Only {paired} of {computed} layers of fp32 have a counterpart in the variant: it was "
+            "made of another model, or converted otherwise."
+        )
+    else:
+        other = other_weights(analysis)
+        layers = [analysis.layers[weights.position] for weights in other]
+        why = (
+            f"The weights of {_layers(layers)} are not fp32's: the variant was made of another "
+            "model, or rescaled or trained since."
+        )
+        evidence = tuple(
+            f"{title(layer)}: cosine {weights.cosine:.2f} between the two sets of weights; it is "
+            "1 where they were only quantised"
+            for layer, weights in zip(layers, other, strict=True)
+        )
+    return Finding(
+        FindingKind.NOT_COMPARABLE,
+        f"{why} So layers cannot be compared, and no cause is named.",
+        evidence,
+        _positions(layers),
     )
 
 
 def _outlier_channels(analysis: Analysis) -> Finding | None:
     hit = sorted(
-        (layer for layer in analysis.layers if _has_outliers(layer)),
+        (layer for layer in analysis.layers if has_outliers(layer)),
         key=lambda layer: (round(layer.effective_bits or 0.0), layer.position),
     )
     if not hit:
@@ -140,7 +118,7 @@ def _outlier_channels(analysis: Analysis) -> Finding | None:
         evidence.append(
             f"{title(layer)}: channel{'s' if len(layer.outliers) > 1 else ''} {named} of "
             f"{len(layer.channel_widths)} against the median one, which is left "
-            f"{layer.effective_bits:.1f} of 8 bits"
+            f"{layer.effective_bits:.1f} of {_bits(layer)} bits"
         )
     return Finding(
         FindingKind.OUTLIER_CHANNELS,
@@ -175,7 +153,7 @@ def _clipped(analysis: Analysis) -> Finding | None:
         return None
     against = (
         "although the calibration samples given reach that far: it was calibrated with others, "
-        "or its tool cut the range"
+        "its tool cut the range, or training learned a narrower one"
         if analysis.calibration_samples
         else "and no calibration samples were given to compare with"
     )
@@ -223,7 +201,7 @@ def _per_tensor_weights(analysis: Analysis) -> Finding | None:
         for weights in analysis.weights
         if weights.scheme == "per-tensor"
         and weights.effective_bits is not None
-        and weights.effective_bits <= _FEW_BITS
+        and weights.effective_bits <= FEW_BITS
     ]
     if not hit:
         return None
@@ -241,17 +219,16 @@ def _per_tensor_weights(analysis: Analysis) -> Finding | None:
     )
 
 
-def _float_island(analysis: Analysis) -> Finding | None:
+def float_islands(analysis: Analysis) -> tuple[Finding, ...]:
+    """What computes in float although most does not: one finding, or none."""
     if not analysis.float_ops:
-        return None
+        return ()
     count = len(analysis.float_ops)
-    return Finding(
-        FindingKind.FLOAT_ISLAND,
+    text = (
         f"{count} op{'s' if count > 1 else ''} of the variant compute{'' if count > 1 else 's'} in "
-        "float: no cause of a loss, but of time spent on converting back and forth.",
-        tuple(analysis.float_ops[:_EVIDENCE]),
-        (),
+        "float: no cause of a loss, but of time spent on converting back and forth."
     )
+    return (Finding(FindingKind.FLOAT_ISLAND, text, analysis.float_ops[:_EVIDENCE], ()),)
 
 
 def _clipping(analysis: Analysis) -> list[Layer]:
@@ -277,6 +254,10 @@ def _layers(layers: Sequence[Layer]) -> str:
 
 def _positions(layers: Sequence[Layer]) -> tuple[int, ...]:
     return tuple(layer.position for layer in layers)
+
+
+def _bits(layer: Layer) -> int:
+    return 16 if layer.dtype == "INT16" else 8
 
 
 def _width(limits: tuple[float, float] | None) -> float:

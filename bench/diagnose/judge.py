@@ -1,8 +1,8 @@
-"""Whether a variant lost accuracy, and what a remedy did: by paired intervals only."""
+"""What a remedy did, and how much loss is allowed: by paired intervals only."""
 
 from __future__ import annotations
 
-from bench.accuracy import PairedChange
+from bench.accuracy import Loss, PairedChange, judge_loss
 from bench.config import GatesConfig
 from bench.diagnose.outcome import Verdict
 from bench.metrics import Metric
@@ -17,35 +17,29 @@ def allowed_loss(metric: Metric, fp32: float, gates: GatesConfig) -> float:
     return min(by_ratio, gates.accuracy_drop_max_points / 100) if metric.is_share else by_ratio
 
 
-def gain(metric: Metric, change: PairedChange) -> tuple[float, float] | None:
-    """The interval of a change turned so that above 0 is better; None if there is none."""
-    if change.interval is None:
-        return None
-    low, high = change.interval.low, change.interval.high
-    return (low, high) if metric.higher_is_better else (-high, -low)
-
-
-def loss_shown(metric: Metric, change: PairedChange) -> bool:
-    """Whether the whole interval is on the worse side of 0."""
-    around = gain(metric, change)
-    return around is not None and around[1] < 0
-
-
 def judge(
-    metric: Metric, against_fp32: PairedChange, against_baseline: PairedChange, allowed: float
+    metric: Metric,
+    against_fp32: PairedChange,
+    against_baseline: PairedChange,
+    samples: int,
+    allowed: float,
 ) -> Verdict:
     """What a remedy did.
 
     Args:
         against_baseline: to the untreated variant by the same tool, so that a change of
             tool is not credited to the remedy.
-        allowed: see `allowed_loss`.
+        samples: of the holdout. allowed: see `allowed_loss`.
     """
-    kept, gained = gain(metric, against_fp32), gain(metric, against_baseline)
-    if kept is None or gained is None:
-        return Verdict.NO_HELP
-    if gained[1] < 0:
+    gained = judge_loss(metric, against_baseline, samples, None).loss
+    if gained is Loss.WORSE:
         return Verdict.WORSE
-    if gained[0] <= 0:
+    if gained is not Loss.BETTER or against_fp32.interval is None:
         return Verdict.NO_HELP
-    return Verdict.RESTORES if kept[0] >= -allowed else Verdict.HELPS
+    return Verdict.RESTORES if -worst_of(metric, against_fp32) <= allowed else Verdict.HELPS
+
+
+def worst_of(metric: Metric, change: PairedChange) -> float:
+    """The worse end of a change's interval; below 0 it is worse than what it is held against."""
+    assert change.interval is not None
+    return min(metric.better(end, 0.0) for end in (change.interval.low, change.interval.high))

@@ -13,6 +13,8 @@ from typing import Any
 Range = tuple[float, float]
 
 INPUT = "INPUT"
+# What TensorFlow calls the op that holds the weights of a fused layer.
+_WEIGHT_OPS = ("Conv2D", "convolution", "depthwise", "MatMul", "conv2d_transpose")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Weights:
     Attributes:
         position: of the layer that the op gives.
         scheme: in the variant: "per-channel", "per-tensor", "float", or "unknown".
+        cosine: between these weights and the variant's, as real values; None if unknown.
         output_spread: greatest |w| of the widest output channel / of the median live one.
         input_spread: the same by input channel; None for a depthwise convolution.
         outliers: output channels, widest first.
@@ -100,6 +103,7 @@ class Weights:
     op: str
     name: str
     scheme: str
+    cosine: float | None
     output_spread: float | None
     input_spread: float | None
     outliers: tuple[Outlier, ...]
@@ -118,6 +122,8 @@ class Analysis:
         weights: of the ops that have them.
         float_ops: ops of the variant that compute in float, by the name of their output.
         samples: of the holdout; calibration_samples: of the calibration.
+        trained_on: samples of the whole holdout that are in the training set, too; None
+            where that is not known.
     """
 
     alignment: str
@@ -126,6 +132,7 @@ class Analysis:
     float_ops: tuple[str, ...]
     samples: int
     calibration_samples: int
+    trained_on: int | None = None
 
     @property
     def unaligned(self) -> tuple[Layer, ...]:
@@ -144,6 +151,7 @@ class Analysis:
             float_ops=tuple(value["float_ops"]),
             samples=int(value["samples"]),
             calibration_samples=int(value["calibration_samples"]),
+            trained_on=None if value["trained_on"] is None else int(value["trained_on"]),
         )
 
 
@@ -170,3 +178,17 @@ def _weights(value: Mapping[str, Any]) -> Weights:
 
 def _outliers(value: Mapping[str, Any]) -> tuple[Outlier, ...]:
     return tuple(Outlier(int(o["channel"]), float(o["ratio"])) for o in value["outliers"])
+
+
+def short_name(name: str) -> str:
+    """The layer that a tensor comes from: converters join the names of what they fused.
+
+    "model/b1_pwr/Relu;model/b1_pwbn/FusedBatchNormV3;model/b1_pw/Conv2D1" is "b1_pw", the
+    layer that holds the weights; without any, the last two parts of the last name.
+    """
+    fused = [part for part in name.split(";") if part] or [name]
+    for part in fused:
+        above, _, last = part.rpartition("/")
+        if above and last.rstrip("0123456789_").startswith(_WEIGHT_OPS):
+            return above.rpartition("/")[2]
+    return "/".join(fused[-1].split("/")[-2:])

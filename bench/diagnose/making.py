@@ -68,9 +68,15 @@ class Workshop:
     advance: Advance = field(default=lambda label: None)
 
     def analyse(
-        self, fp32: Path, variant: Path, holdout: Path, calibration: Path | None
+        self,
+        fp32: Path,
+        variant: Path,
+        holdout: Path,
+        *,
+        calibration: Path | None,
+        train: Path | None,
     ) -> Analysis:
-        """Compare the layers of two models.
+        """Compare the layers of two models, and the holdout with the training samples.
 
         Raises: CannotDiagnose if one does not run; UserError for a wrong .npz.
         """
@@ -84,6 +90,7 @@ class Workshop:
                 "variant": str(variant),
                 "holdout": str(holdout),
                 "calibration": None if calibration is None else str(calibration),
+                "train": None if train is None else str(train),
                 "samples": ANALYSIS_SAMPLES,
                 "seed": self.seed,
                 "analysis": str(found),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from bench.accuracy import PairedChange
+from bench.accuracy import Loss, LossVerdict, PairedChange
 from bench.diagnose.layers import Analysis
 from bench.metrics import Metric
 from bench.stats import Interval
@@ -16,6 +16,7 @@ from bench.stats import Interval
 class FindingKind(StrEnum):
     """Kinds of causes, in the order in which findings of equal place are told."""
 
+    NOT_COMPARABLE = "NOT_COMPARABLE"
     UNDER_RANGE = "UNDER_RANGE"
     OVER_RANGE = "OVER_RANGE"
     CLIPPED = "CLIPPED"
@@ -48,9 +49,9 @@ class Finding:
 class Verdict(StrEnum):
     """What a remedy did.
 
-    RESTORES: the whole paired interval against fp32 lies within the gates. HELPS: better
-    than the untreated variant by the same tool, as the paired interval shows, but no
-    more. NO_HELP: no improvement shown. WORSE: a loss against the untreated variant is
+    RESTORES: better than the untreated variant by the same tool, as pairs show, and the
+    whole paired interval against fp32 lies within the gates. HELPS: only the former is
+    shown. NO_HELP: no improvement shown. WORSE: a loss against the untreated variant is
     shown. NOT_APPLICABLE: cannot be made here, so it was not tried. FAILED: should have been
     made, and was not.
     """
@@ -121,11 +122,12 @@ class Diagnosis:
         metric: by which answers are judged.
         holdout: name of its file; samples: their number.
         loss: accuracy of the variant minus that of fp32, paired.
-        loss_shown: the whole interval of `loss` is on the worse side of 0.
+        judgement: what `loss` shows, see bench.accuracy.judge_loss.
         allowed_loss: by how much the gates let the metric be worse than fp32's, its unit.
         kernels: whose arithmetic gave the answers.
         first_fall: position of the layer where the error first appears, see
-            bench.diagnose.findings.first_fall.
+            bench.diagnose.findings.first_fall; None also where no loss is shown.
+        findings: where no loss is shown, none that would explain one.
         treatments: fp32 and the variant first.
         recommended: key of a treatment, or None; `advice` says why and what to do next,
             `plan_line` how a plan takes it.
@@ -139,7 +141,7 @@ class Diagnosis:
     samples: int
     kernels: str
     loss: PairedChange
-    loss_shown: bool
+    judgement: LossVerdict
     allowed_loss: float
     analysis: Analysis
     first_fall: int | None
@@ -150,6 +152,10 @@ class Diagnosis:
     plan_line: str | None
     remarks: tuple[str, ...]
     provenance: Mapping[str, Any]
+
+    @property
+    def loss_shown(self) -> bool:
+        return self.judgement.loss is Loss.WORSE
 
     @property
     def fp32(self) -> Treatment:

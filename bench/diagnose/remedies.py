@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.config import ModelConfig
-from bench.diagnose.findings import culprits
+from bench.diagnose.culprits import culprits
 from bench.diagnose.layers import Analysis
 from bench.diagnose.making import QuantiserJob
 

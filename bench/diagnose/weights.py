@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,7 +12,7 @@ from bench.diagnose.align import Alignment
 from bench.diagnose.layers import Weights
 from bench.diagnose.widths import effective_bits, median_live, outliers, spread
 from bench.errors import UnreadableOutput
-from bench.tflite.graph import Graph, Op
+from bench.tflite.graph import Graph, Op, Tensor
 
 # op -> (dimension of output channels, of input channels) of its weights; a depthwise
 # convolution has one input channel per output channel.
@@ -22,6 +23,7 @@ CHANNEL_AXES: Mapping[str, tuple[int, int | None]] = {
     "TRANSPOSE_CONV": (0, 3),
 }
 _WEIGHTS_INPUT = 1
+_INTEGERS = ("INT8", "UINT8", "INT4", "INT2")
 
 
 def weights_of(
@@ -40,13 +42,15 @@ def weights_of(
         output_axis, input_axis = CHANNEL_AXES[op.name]
         by_output = _greatest(values, output_axis)
         by_input = None if input_axis is None else _greatest(values, input_axis)
-        scheme = _scheme(variant, alignment.ops.get(op.index))
+        counterpart = _counterpart(variant, alignment.ops.get(op.index))
+        scheme = _scheme(counterpart)
         found.append(
             Weights(
                 position=positions[op.outputs[0]],
                 op=op.name,
                 name=fp32.tensors[op.inputs[_WEIGHTS_INPUT]].name,
                 scheme=scheme,
+                cosine=_cosine(values, counterpart),
                 output_spread=spread(by_output),
                 input_spread=None if by_input is None else spread(by_input),
                 outliers=outliers(by_output),
@@ -76,17 +80,41 @@ def _greatest(values: NDArray[np.float32], axis: int) -> NDArray[np.float64]:
     return greatest
 
 
-def _scheme(variant: Graph, op_index: int | None) -> str:
+def _counterpart(variant: Graph, op_index: int | None) -> Tensor | None:
+    """The weights of an op of the variant."""
     if op_index is None:
-        return "unknown"
+        return None
     op = variant.ops[op_index]
     index = op.inputs[_WEIGHTS_INPUT] if len(op.inputs) > _WEIGHTS_INPUT else -1
-    if index < 0:
+    return variant.tensors[index] if index >= 0 else None
+
+
+def _scheme(counterpart: Tensor | None) -> str:
+    if counterpart is None:
         return "unknown"
-    tensor = variant.tensors[index]
-    if tensor.dtype not in ("INT8", "UINT8", "INT4", "INT2") or tensor.quantization is None:
-        return "float" if tensor.dtype.startswith("FLOAT") else "unknown"
-    return "per-tensor" if tensor.quantization.axis is None else "per-channel"
+    if counterpart.dtype not in _INTEGERS or counterpart.quantization is None:
+        return "float" if counterpart.dtype.startswith("FLOAT") else "unknown"
+    return "per-tensor" if counterpart.quantization.axis is None else "per-channel"
+
+
+def _cosine(values: NDArray[np.float32], counterpart: Tensor | None) -> float | None:
+    """Cosine between weights and what stands for them in the variant, as real values."""
+    if counterpart is None or counterpart.shape != values.shape:
+        return None
+    try:
+        theirs = counterpart.values().astype(np.float64)
+    except UnreadableOutput:
+        return None
+    given = counterpart.quantization
+    if given is not None:
+        along = [1] * theirs.ndim
+        if given.axis is not None:
+            along[given.axis] = -1
+        scales, zeros = (np.asarray(v, np.float64) for v in (given.scales, given.zero_points))
+        theirs = (theirs - zeros.reshape(along)) * scales.reshape(along)
+    ours = values.astype(np.float64)
+    length = float(np.sqrt(np.square(ours).sum() * np.square(theirs).sum()))
+    return float((ours * theirs).sum()) / length if 0 < length < math.inf else None
 
 
 def _bits(by_output: NDArray[np.float64], scheme: str) -> float | None:

@@ -1,7 +1,7 @@
 """The process that runs models for a diagnosis: `python -P -m bench.diagnose.worker JOB.json`.
 
 The job is a JSON object. `task` "analyse": `fp32` and `variant` (.tflite), `holdout` and
-`calibration` (.npz, the latter or null), `samples`, `seed`, and `analysis`, the file to
+`calibration` (.npz, the latter or null), `train` (.npz or null), `samples`, `seed`, and `analysis`, the file to
 write bench.diagnose.layers.Analysis to. `task` "equalise": `fp32`, `holdout`, `samples`,
 `seed`, and `equalised`, the .tflite to write.
 
@@ -11,10 +11,12 @@ with one line, `failed` with one line, or `user_error`. No TensorFlow.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from bench.variants.recipe import MAX_CALIBRATION_SAMPLES
 # Of the greatest output: sums of float32 products in another order differ by less, a wrong
 # scale by much more.
 MAX_RELATIVE_DIFFERENCE = 1e-4
+_LEAKING = ("holdout", "train")
 
 
 def main(argv: list[str]) -> int:
@@ -61,8 +64,19 @@ def _analyse(job: Mapping[str, Any], reporter: Reporter) -> None:
         calibration,
         lambda what, done: reporter.send(progress=f"{what}, sample {done}"),
     )
+    if job["train"] is not None:
+        holdout, train = (load_samples(Path(job[role]), role, "none").x for role in _LEAKING)
+        found = replace(found, trained_on=common(holdout, train))
     Path(job["analysis"]).write_text(json.dumps(found.to_json()), encoding="utf-8")
     reporter.send(done={})
+
+
+def common(holdout: NDArray[Any], train: NDArray[Any]) -> int | None:
+    """How many samples of the one are in the other, bit by bit; None if of another kind."""
+    if holdout.dtype != train.dtype or holdout.shape[1:] != train.shape[1:]:
+        return None
+    known = {hashlib.blake2b(sample.tobytes()).digest() for sample in train}
+    return sum(hashlib.blake2b(sample.tobytes()).digest() in known for sample in holdout)
 
 
 def _equalise(job: Mapping[str, Any], reporter: Reporter) -> None:

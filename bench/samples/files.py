@@ -170,7 +170,8 @@ def _make(
             seen = f"; {log} has the traceback" if heard.get("in_log") else ""
             raise UserError(f"{heard['user_error']}{seen}")
         if "made" not in heard:
-            raise UserError(f"{where}: reading it {end.explain()}; {log} has what it said")
+            said = f"; {log} has what it said" if log.stat().st_size else ""
+            raise UserError(f"{where}: reading it {end.explain()}{said}")
         made = heard["made"]
         if unlabelled_is_wrong and not made["labelled"]:
             raise UserError(f"{where}: returned no labels; return (x, y) or yield pairs of them")

@@ -182,10 +182,10 @@ def _read(
 
 
 def _classes(y: NDArray[Any], count: int, where: str) -> NDArray[Any]:
-    _whole_numbers(y, where)
     if y.ndim != 1:
         hint = "save y.argmax(axis=1)" if y.ndim == 2 and y.shape[1] > 1 else "save y.ravel()"
         raise UserError(f"{where}: `y` has shape {_text(y.shape)}, labels have shape (N,); {hint}")
+    _whole_numbers(y, where)
     _one_each(y, count, where)
     _from_zero(y, where)
     return y.astype(np.int64)

@@ -206,7 +206,8 @@ class Conversion:
     def _heard(self, job: _Job, message: Message) -> None:
         log = job.child.log
         if "user_error" in message:
-            raise UserError(str(message["user_error"]))
+            more = f"; full text in {log}" if message.get("in_log") else ""
+            raise UserError(f"{message['user_error']}{more}")
         if "missing" in message:
             of_tflite = job.child.module == _QUANTIZER
             hint = install_hint("quantize" if of_tflite else "convert")

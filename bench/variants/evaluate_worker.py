@@ -1,7 +1,8 @@
 """One interpreter in its own process: `python -P -m bench.variants.evaluate_worker JOB.json`.
 
 The job is a JSON object: `task` ("verify" or "evaluate"), `model`, `kernels` ("none":
-plain kernels, "xnnpack": the default delegate). For "evaluate" also:
+plain kernels, "xnnpack": the default delegate). For "verify" also `item`, the shape of one
+sample or null. For "evaluate" also:
 
 - `holdout`: .npz with x and, if the metric looks at them, y;
 - `metric`: fields of bench.metrics.Metric; `root`: directory of the user's function;
@@ -79,6 +80,30 @@ def _runtime(job: Mapping[str, Any]) -> dict[str, Any]:
 
 def _verify(job: Mapping[str, Any]) -> dict[str, Any]:
     interpreter = open_interpreter(job["model"], job["kernels"])
+    guessed = _size_open_inputs(interpreter, job["item"])
+    try:
+        return _run_once(interpreter)
+    except (RuntimeError, ValueError) as error:
+        if not guessed:
+            raise
+        raise ValueError(
+            f"{first_line(error)} The size of its input is open and 1 was tried: give a "
+            "`holdout`, whose size is taken, or fix the size in the model"
+        ) from error
+
+
+def _size_open_inputs(interpreter: Any, item: list[int] | None) -> bool:
+    """Give the one input the size of a sample; True where its size is a guess."""
+    details = interpreter.get_input_details()
+    if not any((d["shape_signature"][1:] < 0).any() for d in details):
+        return False
+    if item is None or len(details) != 1 or len(details[0]["shape"]) != len(item) + 1:
+        return True
+    interpreter.resize_tensor_input(details[0]["index"], [int(details[0]["shape"][0]), *item])
+    return False
+
+
+def _run_once(interpreter: Any) -> dict[str, Any]:
     interpreter.allocate_tensors()
     generator = np.random.default_rng(0)
     for detail in interpreter.get_input_details():

@@ -85,11 +85,12 @@ def make_variants(
             # Kept under the key of the old content, the new would be taken for it ever after.
             raise UserError(f"files of model {model.name} changed meanwhile; start again")
         candidates = [_candidate(w, conversion.results.get(w.variant), emit) for w in planned]
-        _refuse_unsupported(candidates, model.name)
+        _refuse_unsupported(candidates, model.name, out)
         candidates = [_warned(c, ranges, samples.get("holdout"), emit) for c in candidates]
         if any(c.path is not None for c in candidates):
             advance("running each once")
-        candidates = _prove(candidates, folder, scratch)
+        items = [one.x.shape[1:] for one in samples.values()]
+        candidates = _prove(candidates, folder, scratch, items[0] if items else None)
     asked = [c for c in candidates if c.wanted.recorded]
     records = tuple(_record(candidate, model.name, out, run_id) for candidate in asked)
     emit(StageFinished("convert", _summary(asked)))
@@ -186,12 +187,14 @@ def _flex_failure(variant: str, facts: ModelFacts) -> Failure | None:
     )
 
 
-def _refuse_unsupported(candidates: Sequence[_Candidate], model: str) -> None:
+def _refuse_unsupported(candidates: Sequence[_Candidate], model: str, out: Path) -> None:
     """One error instead of the same failure for every variant."""
     failures = [c.failure for c in candidates if c.wanted.recorded]
-    said = [f.message for f in failures if f is not None and f.kind == "unsupported"]
+    said = [f for f in failures if f is not None and f.kind == "unsupported"]
     if said and len(said) == len(failures):
-        raise UnsupportedOps(model, said[0])
+        # A record names its log relative to `out`, which nobody shows beside an error.
+        why, log = said[0].message, said[0].log
+        raise UnsupportedOps(model, why.replace(log, str(out / log)) if log else why)
 
 
 def _warned(
@@ -215,7 +218,9 @@ def _warned(
     return replace(candidate, provenance=provenance)
 
 
-def _prove(candidates: Sequence[_Candidate], folder: Path, scratch: Path) -> list[_Candidate]:
+def _prove(
+    candidates: Sequence[_Candidate], folder: Path, scratch: Path, item: Sequence[int] | None
+) -> list[_Candidate]:
     """Run what is to be proved once, and keep what runs, or is known not to run here."""
     files = {
         c.wanted.variant: c.path for c in candidates if c.path is not None and c.failure is None
@@ -224,7 +229,7 @@ def _prove(candidates: Sequence[_Candidate], folder: Path, scratch: Path) -> lis
     if files:
         log = folder / "verify.log"
         log.unlink(missing_ok=True)
-        proofs = verify_files(files, scratch, log)
+        proofs = verify_files(files, scratch, log, item=item)
     proved = []
     for candidate in candidates:
         variant, key = candidate.wanted.variant, candidate.wanted.key

@@ -122,6 +122,11 @@ def _find_source(
             raise UserError(
                 f"source {path.name}: cannot be read: {error.strerror} ({error.filename})"
             ) from error
+    if model.signature is not None:
+        raise UserError(
+            f"source {path.name}: `signature` chooses what of a SavedModel is converted, and a "
+            f".tflite is converted already; leave `{model.signature}` out"
+        )
     source, data = _read_float("source", path)
     if given := [samples[role] for role in ("calibration", "holdout") if role in samples]:
         entry = input_of(parse_float(data, path.name), path.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.records import Failure, Json
@@ -12,12 +12,15 @@ _AT_MOST = 2
 _TIMEOUT_S = 600.0
 
 
-def verify_files(files: Mapping[str, Path], scratch: Path, log: Path) -> dict[str, Json | Failure]:
+def verify_files(
+    files: Mapping[str, Path], scratch: Path, log: Path, *, item: Sequence[int] | None = None
+) -> dict[str, Json | Failure]:
     """Run each model once on plain kernels, with a seeded input.
 
     Args:
         files: name -> .tflite; damaged ones may abort their process, not this one.
         scratch: directory for the job files.
+        item: shape of one sample, for an input whose size is open.
 
     Returns: name -> runtime facts, or a Failure of kind "verify" or "crash".
     """
@@ -27,7 +30,7 @@ def verify_files(files: Mapping[str, Path], scratch: Path, log: Path) -> dict[st
     jobs = [
         ChildJob(
             "bench.variants.evaluate_worker",
-            {"task": "verify", "model": str(files[name]), "kernels": "none"},
+            {"task": "verify", "model": str(files[name]), "kernels": "none", "item": item},
             folder,
             log,
             _TIMEOUT_S,

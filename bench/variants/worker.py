@@ -9,7 +9,8 @@ The job is a JSON object with `task`:
 
 Reports, one JSON object per line of stdout: `ready` (the input's shape and dtype, the
 batch), `progress`, `made` (variant, file, seconds, warnings, facts), `failed` (variant,
-kind, message), `user_error` and `missing` (a package); the last two end the process.
+kind, message), `user_error` (with `in_log` where the log has more) and `missing` (a
+package); the last two end the process.
 Everything else it has to say goes to stderr, which is the log.
 """
 
@@ -43,7 +44,11 @@ def main(argv: list[str]) -> int:
     try:
         tasks[job["task"]](job, reporter)
     except UserError as error:
-        reporter.send(user_error=str(error))
+        # What a library said is behind it; a finding of our own says all there is.
+        caused = error.__cause__ is not None
+        if caused:
+            traceback.print_exc()
+        reporter.send(user_error=str(error), in_log=caused)
     except ModuleNotFoundError as error:
         traceback.print_exc()
         reporter.send(missing=str(error.name))

@@ -13,4 +13,9 @@ VERSION = 1
 
 def diagnosis_to_json(diagnosis: Diagnosis) -> dict[str, Any]:
     """Every number of a diagnosis; keys are added in later versions, never renamed."""
-    return {"schema": SCHEMA, "version": VERSION, **asdict(diagnosis)}
+    return {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "loss_shown": diagnosis.loss_shown,
+        **asdict(diagnosis),
+    }

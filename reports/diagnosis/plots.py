@@ -12,8 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench import format as fmt
-from bench.diagnose.layers import Layer, Range
-from bench.diagnose.names import short_name
+from bench.diagnose.layers import Layer, Range, short_name
 from bench.diagnose.outcome import Diagnosis, Treatment, Verdict
 from reports.render.plots import INK
 

@@ -6,8 +6,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from bench import format as fmt
-from bench.diagnose.layers import Layer, Range, Weights
-from bench.diagnose.names import short_name
+from bench.diagnose.layers import Layer, Range, Weights, short_name
 from bench.diagnose.outcome import Diagnosis, Latency, Treatment, Verdict
 from reports.render.cells import Tone
 

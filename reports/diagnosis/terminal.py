@@ -37,7 +37,7 @@ def _parts(shown: DiagnosisView) -> Iterator[RenderableType]:
     yield Text(shown.subject, style="dim")
     yield Text()
     yield Text(shown.loss, style="" if shown.loss_shown else "green")
-    if shown.loss_shown:
+    if shown.loss_shown and shown.fall:
         yield Text(shown.fall)
     yield Text()
     yield from _layers(shown.layers)

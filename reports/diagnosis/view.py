@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench import format as fmt
-from bench.accuracy import PairedChange
-from bench.diagnose.names import short_name
+from bench.accuracy import Loss, PairedChange
+from bench.diagnose.layers import short_name
 from bench.diagnose.outcome import Diagnosis, Finding, FindingKind, Verdict
 from bench.diagnose.remedies import REMEDIES
 from bench.metrics import Metric
@@ -21,6 +21,7 @@ from reports.diagnosis.tables import (
 )
 
 _KINDS = {
+    FindingKind.NOT_COMPARABLE: "Layers cannot be compared",
     FindingKind.UNDER_RANGE: "Calibrated too narrowly",
     FindingKind.OVER_RANGE: "Calibrated too widely",
     FindingKind.CLIPPED: "Values cut off",
@@ -70,7 +71,12 @@ def view(diagnosis: Diagnosis) -> DiagnosisView:
     Raises: ValueError for a number that cannot be shown.
     """
     metric = diagnosis.metric
-    culprits = {i for finding in diagnosis.findings for i in finding.layers}
+    culprits = {
+        i
+        for finding in diagnosis.findings
+        if finding.kind is not FindingKind.NOT_COMPARABLE
+        for i in finding.layers
+    }
     return DiagnosisView(
         title=f"{fmt.visible(diagnosis.model)}: why {diagnosis.variant} lost accuracy"
         if diagnosis.loss_shown
@@ -107,15 +113,13 @@ def change_text(change: PairedChange, metric: Metric) -> str:
 def _loss(diagnosis: Diagnosis) -> str:
     text = change_text(diagnosis.loss, diagnosis.metric)
     p = f"p {'< 0.001' if diagnosis.loss.p_value < 0.001 else f'= {diagnosis.loss.p_value:.3f}'}"
-    if diagnosis.loss_shown:
-        return f"{diagnosis.variant} against fp32: {text}, {p}: a loss is shown."
-    return (
-        f"{diagnosis.variant} against fp32: {text}, {p}: no loss shown, the interval does not lie "
-        "on the worse side of 0."
-    )
+    verdict = "a loss is shown" if diagnosis.loss_shown else diagnosis.judgement.text
+    return f"{diagnosis.variant} against fp32: {text}, {p}: {verdict}."
 
 
 def _fall(diagnosis: Diagnosis) -> str:
+    if any(finding.kind is FindingKind.NOT_COMPARABLE for finding in diagnosis.findings):
+        return ""
     if diagnosis.first_fall is None:
         return "The error grows evenly: it falls nowhere first."
     layer = diagnosis.analysis.layers[diagnosis.first_fall]
@@ -175,6 +179,8 @@ def _finding(finding: Finding) -> FindingView:
 
 
 def _headline(diagnosis: Diagnosis) -> str:
+    if diagnosis.judgement.loss is Loss.UNCLEAR:
+        return "Too few samples to tell"
     if not diagnosis.loss_shown:
         return "No loss shown"
     chosen = next((r for r in diagnosis.treatments if r.key == diagnosis.recommended), None)
@@ -190,5 +196,5 @@ def _headline(diagnosis: Diagnosis) -> str:
     ):
         return "No remedy could be tried"
     if len(diagnosis.treatments) > 2:
-        return "No remedy brings it back"
+        return "No remedy is shown to bring it back"
     return "No remedy was tried"
