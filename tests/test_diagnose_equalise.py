@@ -116,7 +116,7 @@ def between(*steps: str, zero_bias: bool = False, flat: bool = False) -> bytes:
     bias = g.tensor((4,), data=np.zeros(4) if zero_bias else g.weights((4,), 0.1) * wide)
     y = g.tensor((1, SIZE, SIZE, 4), name="first")
     g.op(operator.CONV_2D, (x, w, bias), (y,), conv_options(RELU))
-    shape = (1, SIZE, SIZE, 4)
+    shape: tuple[int, ...] = (1, SIZE, SIZE, 4)
     for step in steps:
         options: Any = None
         constants: tuple[int, ...] = ()

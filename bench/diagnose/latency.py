@@ -2,7 +2,8 @@
 
 The method of a run (fresh processes, rounds in random order) with shorter launches and
 without repeats: a busy machine must not make a diagnosis take hours. What other load has
-spoilt is marked instead, and decides nothing.
+spoilt is marked instead, and decides nothing; where that is certain, the last rounds are
+left out.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ ROUNDS = 6
 DELEGATE = "xnnpack"
 THREADS = 1
 LIMITS = LaunchLimits(
-    warmup_min_s=0.3, warmup_max_s=2.0, measure_min_s=0.15, measure_max_s=2.0, timeout_s=60.0
+    warmup_min_s=0.15, warmup_max_s=2.0, measure_min_s=0.1, measure_max_s=2.0, timeout_s=60.0
 )
 _FACTS_S = 30.0
 _STAGE = "latency"
@@ -81,9 +82,18 @@ def measure_all(
             records[key].append(record)
             done = index * len(files) + position + 1
             emit(StageAdvanced(_STAGE, done, f"round {index + 1}: {key}"))
+        if any(_hopeless(launches) for launches in records.values()):
+            break
     emit(StageFinished(_STAGE))
     found = {key: _summary(launches) for key, launches in records.items()}
     return {key: latency for key, latency in found.items() if latency is not None}
+
+
+def _hopeless(launches: Sequence[LaunchRecord]) -> bool:
+    """Whether too many launches are spoilt for the rest to decide anything, and those that
+    there are make an interval: then further rounds are time lost."""
+    most_clean = ROUNDS - sum(not record.usable for record in launches)
+    return len(launches) >= MIN_LAUNCHES_FOR_INTERVAL > most_clean
 
 
 def _summary(launches: Sequence[LaunchRecord]) -> Latency | None:
@@ -99,6 +109,6 @@ def _summary(launches: Sequence[LaunchRecord]) -> Latency | None:
         p50_us=float(np.median(p50s)),
         interval_us=launch_interval(p50s),
         launches=len(p50s),
-        how=f"{DELEGATE}, {THREADS} thread, {ROUNDS} rounds of short launches",
+        how=f"{DELEGATE}, {THREADS} thread, {len(launches)} rounds of short launches",
         taints=tuple(sorted({taint for r in used for taint in r.taints})),
     )

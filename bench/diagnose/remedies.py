@@ -15,6 +15,8 @@ QUANTISER = "ai-edge-quantizer"
 TRAINER = "TensorFlow, training"
 # What bench.variants.quantize_worker calls int8 with some ops left in float.
 SELECTIVE_RECIPE = "int8-selective"
+# Metrics whose labels are not what the training loop knows.
+_NO_CLASSES = ("mean_iou", "mae", "rmse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,11 @@ def why_not(remedy: Remedy, model: ModelConfig, variant: str) -> str | None:
             return "needs `train` (.npz with x and y)"
         if model.source is None and QAT.variant not in model.files:
             return "needs `source`, a Keras model"
+        if model.metric.name in _NO_CLASSES and QAT.variant not in model.files:
+            return (
+                f"is trained on one class label per sample, which {model.metric.name} does not "
+                "judge; train it yourself and give files.int8-qat"
+            )
         return None
     if remedy.variant == variant == INT16X8.variant:
         return "is what was diagnosed"

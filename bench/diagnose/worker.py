@@ -1,9 +1,9 @@
 """The process that runs models for a diagnosis: `python -P -m bench.diagnose.worker JOB.json`.
 
-The job is a JSON object. `task` "analyse": `fp32` and `variant` (.tflite), `holdout` and
-`calibration` (.npz, the latter or null), `train` (.npz or null), `samples`, `seed`, and `analysis`, the file to
-write bench.diagnose.layers.Analysis to. `task` "equalise": `fp32`, `holdout`, `samples`,
-`seed`, and `equalised`, the .tflite to write.
+The job is a JSON object. `task` "analyse": `fp32` and `variant` (.tflite), `holdout`,
+`calibration` and `train` (.npz, the last two or null), `samples`, `seed`, and `analysis`,
+the file to write bench.diagnose.layers.Analysis to. `task` "equalise": `fp32`, `holdout`,
+`samples`, `seed`, and `equalised`, the .tflite to write.
 
 Reports one JSON object per line: `progress`, and in the end `done` with facts, `refused`
 with one line, `failed` with one line, or `user_error`. No TensorFlow.

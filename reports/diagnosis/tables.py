@@ -87,7 +87,8 @@ def treatment_row(row: Treatment, diagnosis: Diagnosis) -> TreatmentRow:
     share = diagnosis.metric.is_share
     change = row.against_fp32
     latency = row.latency
-    around = None if latency is None else latency.interval_us
+    # Launches that other load has spoilt say nothing about each other's spread.
+    around = None if latency is None or latency.taints else latency.interval_us
     recommended = row.key == diagnosis.recommended
     return TreatmentRow(
         title=fmt.visible(row.title),
@@ -118,8 +119,9 @@ def _remark(latency: Latency | None) -> str:
     """What to say of a latency that is not an undisturbed one with a 95 % interval."""
     if latency is None:
         return ""
-    remark = "" if latency.interval_us is None else fmt.confidence_remark(latency.interval_us)
-    return ", ".join(part for part in (remark, "disturbed" if latency.taints else "") if part)
+    if latency.taints:
+        return "disturbed"
+    return "" if latency.interval_us is None else fmt.confidence_remark(latency.interval_us)
 
 
 def layer_row(layer: Layer, diagnosis: Diagnosis, culprits: Set[int]) -> LayerRow:

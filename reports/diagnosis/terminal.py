@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -116,20 +115,21 @@ def _findings(shown: DiagnosisView) -> Iterator[RenderableType]:
 
 def _treatments(shown: DiagnosisView) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
-    table.add_column("remedy", overflow="fold", min_width=16)
+    table.add_column("remedy\nverdict", overflow="fold", min_width=18)
     heads = (f"{shown.accuracy_title}\n[95 %]", "vs fp32\n[95 %]", "size", "p50\n[95 %]")
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("verdict")
     for row in shown.treatments:
         mark = "★ " if row.recommended else ""
+        title = Text(f"{mark}{row.title}", style="bold" if row.recommended else "")
+        if row.verdict:
+            title.append(f"\n  {row.verdict}", style=_STYLES[row.tone] or "not bold")
         table.add_row(
-            Text(f"{mark}{row.title}", style="bold" if row.recommended else ""),
+            title,
             _stack(row.accuracy, row.accuracy_interval),
             _stack(row.change, row.change_interval),
             _stack(row.size),
             _stack(row.p50, row.p50_interval, row.p50_remark),
-            Text(row.verdict, style=_STYLES[row.tone]),
         )
     return table
 
@@ -146,4 +146,6 @@ def _stack(first: str, *under: str) -> Text:
 
 
 def _hanging(line: str) -> RenderableType:
-    return Padding(Text(f"- {line}"), (0, 0, 0, 2))
+    item = Table.grid(padding=0)
+    item.add_row(Text("  - ", no_wrap=True), Text(line))
+    return item
