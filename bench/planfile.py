@@ -59,6 +59,9 @@ def _explain(error: ErrorDetails) -> str:
         return f"{place}: unknown key{_nearest(str(location[-1]), _keys_at(location[:-1]))}"
     if kind == "missing":
         return f"{place}: is missing"
+    if kind == "json_invalid":
+        # It was JSON of our making: only text that no UTF-8 can say is refused.
+        return "a file's name is not UTF-8 text; rename it"
     if kind == "literal_error" or (kind == "invalid_key" and "files" in location):
         name = given if isinstance(given, str) else str(location[-1])
         if "channels" in location:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.errors import UserError
 from bench.format import first_line
+from bench.variants.child import log_traceback
 
 _HERE = Path(__file__).parent
 _LIBRARIES = {"site-packages", "dist-packages", Path(traceback.__file__).parent.name}
@@ -55,7 +56,7 @@ def users_code(where: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        traceback.print_exc()
+        log_traceback()
         # The type alone where it has nothing to say.
         said = first_line(error)
         name = type(error).__name__

@@ -9,7 +9,9 @@ failed or a part of the plan could not be measured, 130 interrupted.
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -31,6 +33,17 @@ VERBS = {
     "show": ("show", "Print the table of a stored run."),
     "report": ("report", "Write the report of a stored run: HTML, Markdown, CSV, JSON."),
     "snippet": ("snippet", "Print the code that feeds and reads a .tflite."),
+}
+
+
+# What may go wrong wherever a file is written, and is no fault of this program.
+_OF_THE_MACHINE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EROFS: "choose another place",
+    errno.EACCES: "choose a place of yours",
+    errno.EIO: "look after the disk",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
 
 
@@ -104,6 +117,9 @@ def entry() -> None:
     """The console script."""
     # SIGTERM leaves the same consistent store as Ctrl-C does.
     signal.signal(signal.SIGTERM, _interrupt)
+    # A name that the terminal's encoding lacks is escaped, as it is on stderr already.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))
 
 
@@ -141,5 +157,9 @@ def _judge(error: Exception) -> int:
         return 2
     if isinstance(error, EdgebenchError | DeviceError):
         _complain(str(error))
+        return 3
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        where = f" ({error.filename})" if error.filename else ""
+        _complain(f"{error.strerror}{where}; {_OF_THE_MACHINE[error.errno]} and start again")
         return 3
     raise error

@@ -38,7 +38,7 @@ class Remedy:
     training: bool = False
 
 
-REQUANTISED = Remedy("requantised", "same quantiser, unchanged", "calibration", "int8")
+REQUANTISED = Remedy("requantised", "made anew, unchanged", "calibration", "int8")
 RECALIBRATED = Remedy("recalibrated", "recalibrated on train", "train (x only)", "int8")
 EQUALISED = Remedy("equalised", "cross-layer equalisation", "calibration", "int8")
 SELECTIVE = Remedy("selective", "culprit ops float", "calibration", "int8")

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from bench.diagnose.equalise import equalise
 from bench.errors import UnreadableOutput, UserError
 from bench.format import first_line
 from bench.variants.arrays import choose, load_samples
-from bench.variants.child import Reporter
+from bench.variants.child import Reporter, log_traceback
 from bench.variants.recipe import MAX_CALIBRATION_SAMPLES
 
 # Of the greatest output: sums of float32 products in another order differ by less, a wrong
@@ -47,7 +46,7 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         reporter.send(user_error=str(error))
     except (UnreadableOutput, RuntimeError, ValueError, OSError, MemoryError) as error:
-        traceback.print_exc()
+        log_traceback()
         reporter.send(failed=first_line(error))
     return 0
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from bench.format import first_line
 from bench.samples.collect import call, collect
 from bench.samples.spool import Spool, write_npz
 from bench.users_code import CodeFailed
-from bench.variants.child import Reporter
+from bench.variants.child import Reporter, log_traceback
 
 
 def main(argv: list[str]) -> int:
@@ -42,7 +41,7 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         reporter.send(user_error=str(error))
     except (OSError, MemoryError) as error:
-        traceback.print_exc()
+        log_traceback()
         why = getattr(error, "strerror", None) or first_line(error)
         reporter.send(user_error=f"{job['where']}: could not be written as .npz: {why}")
     return 0

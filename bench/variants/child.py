@@ -11,7 +11,9 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -223,6 +225,12 @@ class Reporter:
         """Send one report: plain JSON values."""
         self._stream.write((json.dumps(message) + "\n").encode("utf-8"))
         self._stream.flush()
+
+
+def log_traceback() -> None:
+    """Write the exception at hand to the log; what is to be reported outlives a full disk."""
+    with suppress(OSError):
+        traceback.print_exc()
 
 
 def _end_with_parent(leash: int) -> None:

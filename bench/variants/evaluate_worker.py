@@ -25,7 +25,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ from bench.errors import UserError
 from bench.format import first_line
 from bench.metrics import Metric, Statistics, statistics
 from bench.users_code import load_function, users_code
-from bench.variants.child import Reporter
+from bench.variants.child import Reporter, log_traceback
 from bench.variants.feeding import (
     BATCH,
     Feeder,
@@ -64,7 +63,7 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         reporter.send(user_error=str(error))
     except (RuntimeError, ValueError, OSError, IndexError, MemoryError) as error:
-        traceback.print_exc()
+        log_traceback()
         reporter.send(failed=first_line(error))
     return 0
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-import traceback
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ from bench.errors import UserError
 from bench.format import first_line, first_line_of
 from bench.tflite.graph import TfliteModel, parse_model
 from bench.variants.arrays import check_fits, choose, load_samples
-from bench.variants.child import Reporter
+from bench.variants.child import Reporter, log_traceback
 from bench.variants.quantize_recipes import (
     CALIBRATED,
     CannotQuantise,
@@ -186,8 +185,13 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         reporter.send(user_error=str(error))
     except ModuleNotFoundError as error:
-        traceback.print_exc()
+        log_traceback()
         reporter.send(missing=str(error.name))
+    except OSError as error:
+        # Whatever is read has an error of its own.
+        log_traceback()
+        why = error.strerror or first_line(error)
+        reporter.send(user_error=f"{job['folder']}: cannot be written: {why}")
     return 0
 
 
@@ -220,7 +224,7 @@ def _quantize(job: Mapping[str, Any], reporter: Reporter) -> None:
                     fp32, task["recipe"], ranges=ranges, float_ops=task.get("float_ops", ())
                 )
         except CannotQuantise as error:
-            traceback.print_exc()
+            log_traceback()
             kind = "prerequisite" if task["recipe"] in CANNOT_MAKE else "convert"
             reporter.send(failed=task["name"], kind=kind, message=str(error))
             continue

@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,9 +26,10 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from bench.errors import UserError
+from bench.format import first_line
 from bench.metrics import Labels
 from bench.variants.arrays import Samples, check_fits, choose, load_samples
-from bench.variants.child import Reporter
+from bench.variants.child import Reporter, log_traceback
 from bench.variants.recipe import MAX_CALIBRATION_SAMPLES, RECIPES, training_labels
 
 if TYPE_CHECKING:
@@ -47,11 +47,16 @@ def main(argv: list[str]) -> int:
         # What a library said is behind it; a finding of our own says all there is.
         caused = error.__cause__ is not None
         if caused:
-            traceback.print_exc()
+            log_traceback()
         reporter.send(user_error=str(error), in_log=caused)
     except ModuleNotFoundError as error:
-        traceback.print_exc()
+        log_traceback()
         reporter.send(missing=str(error.name))
+    except OSError as error:
+        # Whatever is read has an error of its own.
+        log_traceback()
+        why = error.strerror or first_line(error)
+        reporter.send(user_error=f"{job['folder']}: cannot be written: {why}")
     return 0
 
 
@@ -105,7 +110,7 @@ def _convert(job: Mapping[str, Any], reporter: Reporter) -> None:
                 layers=source.layers,
             )
         except CannotConvert as error:
-            traceback.print_exception(error)
+            log_traceback()
             if error.every_variant and not recipe.flex:
                 hopeless = error
             reporter.send(failed=variant, kind=error.kind, message=str(error))
@@ -172,7 +177,7 @@ def _qat(job: Mapping[str, Any], reporter: Reporter) -> None:
             saved, "int8-qat", None, batch=source.batch, layers=trained.source.layers
         )
     except (CannotTrain, CannotConvert) as error:
-        traceback.print_exception(error)
+        log_traceback()
         reporter.send(failed="int8-qat", kind=error.kind, message=str(error))
         return
     facts = {"source_kind": source.kind, "batch": source.batch, **trained.facts}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from bench.diagnose.outcome import Diagnosis
+from bench.format import to_ascii
 from reports.diagnosis.tables import LayerRow, TreatmentRow
 from reports.diagnosis.view import DiagnosisView, view
 from reports.render.cells import Tone
@@ -28,7 +31,20 @@ _EVIDENCE = 6
 
 def terminal(diagnosis: Diagnosis) -> RenderableType:
     """Fits 80 columns; lines, not widths, are what grows."""
-    return Group(*_parts(view(diagnosis)))
+    return _Screen(view(diagnosis))
+
+
+@dataclass(frozen=True, slots=True)
+class _Screen:
+    shown: DiagnosisView
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        parts = Group(*_parts(self.shown))
+        if not options.ascii_only:
+            yield parts
+            return
+        for text, style, control in console.render(parts, options):
+            yield Segment(to_ascii(text), style, control)
 
 
 def _parts(shown: DiagnosisView) -> Iterator[RenderableType]:

@@ -194,7 +194,7 @@ def _headline(diagnosis: Diagnosis) -> str:
     if any(row.verdict is Verdict.NOT_APPLICABLE for row in diagnosis.treatments) and not any(
         row.accuracy is not None for row in diagnosis.treatments[2:]
     ):
-        return "No remedy could be tried"
+        return "No remedy could be made"
     if len(diagnosis.treatments) > 2:
         return "No remedy is shown to bring it back"
     return "No remedy was tried"
