@@ -236,8 +236,13 @@ def test_a_run_is_not_resumed_with_another_holdout(tmp_path: Path) -> None:
 
 
 def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    # Tests that a shell runs in the background inherit that Ctrl-C is ignored.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from bench.cli.main import entry; entry()"
+    )
     return subprocess.Popen(
-        [sys.executable, "-P", "-c", "from bench.cli.main import entry; entry()", *arguments],
+        [sys.executable, "-P", "-c", program, *arguments],
         cwd=folder,
         env=environment(folder),
         stdout=subprocess.PIPE,
