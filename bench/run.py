@@ -165,12 +165,14 @@ def _evaluate(
     holdout = plan.root / model.holdout
     earlier = [e for e in so_far.evaluations if e.model == model.name]
     labels = metric_of(model.metric).labels
-    if earlier and load_samples(holdout, "holdout", labels).sha256 != earlier[0].holdout_sha256:
+    if earlier:
+        samples = load_samples(holdout, "holdout", labels)
         # Its first item is also the input of every launch.
-        raise UserError(
-            f"holdout {holdout.name} has changed since run {run_id} began; "
-            "start a new run without --resume"
-        )
+        if samples.sha256 != earlier[0].holdout_sha256:
+            raise UserError(
+                f"holdout {samples.name} has changed since run {run_id} began; "
+                "start a new run without --resume"
+            )
     done = {(e.variant, e.kernels) for e in earlier}
     kernels = plan.config.measure.delegates
     if all((v.variant, k) in done for v in variants if v.usable for k in kernels):

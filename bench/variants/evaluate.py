@@ -118,7 +118,7 @@ def input_sample(models: Sequence[Path], holdout: Path, out: Path) -> Path:
     varied = np.flatnonzero(flat.max(axis=1) != flat.min(axis=1))
     if len(varied) == 0 and flat.shape[1] > 1:
         raise UserError(
-            f"holdout {holdout.name}: every sample of `x` is constant; give real inputs"
+            f"holdout {samples.name}: every sample of `x` is constant; give real inputs"
         )
     first = int(varied[0]) if len(varied) else 0
     path.parent.mkdir(parents=True, exist_ok=True)
