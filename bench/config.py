@@ -21,11 +21,13 @@ Variant = Literal[
     "int16x8",
     "select-tf-ops",
 ]
-Delegate = Literal["none", "xnnpack"]
+Delegate = Literal["none", "xnnpack", "gpu", "nnapi", "npu", "edgetpu", "hexagon", "external"]
+RunnerKind = Literal["invoke_loop", "benchmark_model", "benchmark_litert", "benchmark_app"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 # What a plan measures unless it names variants itself.
 MAIN_VARIANTS: tuple[Variant, ...] = ("fp32", "fp16", "dynamic", "int8", "int8-qat")
 DELEGATES: tuple[Delegate, ...] = get_args(Delegate)
+RUNNERS: tuple[RunnerKind, ...] = get_args(RunnerKind)
 METRICS = ("top1", "topk", "mean_iou", "mae", "rmse", "cosine")
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f/\\]+$")]
 
@@ -158,6 +160,16 @@ class MeasureConfig(_Frozen):
     """What is measured and how often (METHOD sections 1, 2, 4 and 5).
 
     Attributes:
+        devices: names of the inventory, or selectors ("label=ci", "soc=...", "all").
+        runners: None for what each device's kind is measured with: invoke_loop where
+            there is a Python runtime, benchmark_model elsewhere. Runners are never mixed in
+            one series.
+        controls: wanted state of every device while it is measured (devices.controls),
+            over what the inventory says; "require" of a value is spelled "performance!".
+        away_s: how long a device that is out of reach is waited for before its queue is
+            given up; everybody else goes on.
+        start_c, cool_s: no launch starts hotter than this (None: within 3 degrees of the
+            case's first launch), and how long to wait for it at most.
         precision: with it, rounds are added until the half width of each case's
             p50 interval is at most this share (0.02 is 2 %), or max_rounds is reached.
     """
@@ -166,6 +178,11 @@ class MeasureConfig(_Frozen):
     delegates: tuple[Delegate, ...] = ("none", "xnnpack")
     threads: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (1, 2)
     devices: tuple[Name, ...] = ("local",)
+    runners: tuple[RunnerKind, ...] | None = None
+    controls: dict[str, str] = Field(default_factory=dict)
+    away_s: float = Field(default=300.0, ge=0)
+    start_c: float | None = Field(default=None, gt=0, lt=120)
+    cool_s: float = Field(default=300.0, ge=0)
     rounds: int = Field(default=6, ge=1, le=1000)
     precision: float | None = Field(default=None, gt=0, lt=1)
     max_rounds: int = Field(default=30, ge=1, le=1000)

@@ -16,12 +16,14 @@ class StageStarted:
         title: what a person reads.
         total: number of steps.
         expected_s: estimate of its duration in seconds, or None.
+        unit: of the steps where they are no things to count: "B" is bytes.
     """
 
     stage: str
     title: str
     total: int
     expected_s: float | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,11 @@ class StageAdvanced:
 
 @dataclass(frozen=True, slots=True)
 class StageFinished:
-    """A stage is over."""
+    """A stage is over; `ok` is False where it was given up."""
 
     stage: str
     summary: str = ""
+    ok: bool = True
 
 
 @dataclass(frozen=True, slots=True)

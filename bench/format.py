@@ -18,6 +18,7 @@ ABSENT = "–"
 USUAL_CONFIDENCE_PERCENT = 95
 
 _TIME_UNITS = ((1e-3, "ns"), (1.0, "µs"), (1e3, "ms"), (1e6, "s"))
+_ENERGY_UNITS = ((1e-3, "µJ"), (1.0, "mJ"), (1e3, "J"))
 _SIZE_UNITS = ((1.0, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"))
 
 _ASCII = str.maketrans(
@@ -102,6 +103,18 @@ def size(size_bytes: int | None) -> str:
 def memory(size_kib: int | None) -> str:
     """A memory size of `size_kib` KiB in the same decimal units as `size`."""
     return size(None if size_kib is None else size_kib * 1024)
+
+
+def energy(mj: float | None) -> str:
+    """An energy of `mj` millijoules, "1.23 mJ".
+
+    Raises:
+        ValueError: negative or not finite.
+    """
+    if mj is None:
+        return ABSENT
+    scale, unit = _unit_for(mj, _ENERGY_UNITS)
+    return f"{_three_digits(mj / scale)} {unit}"
 
 
 def percent(share: float | None, decimals: int = 2) -> str:

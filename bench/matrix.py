@@ -29,18 +29,24 @@ ByRound = Mapping[int, float]
 
 
 def judge_pairs(
-    pairs: Mapping[Key, tuple[ByRound, ByRound]], *, delta: float
+    pairs: Mapping[Key, tuple[ByRound, ByRound]],
+    *,
+    delta: float,
+    resolutions: Mapping[Key, float],
 ) -> dict[Key, RatioVerdict]:
     """Verdicts on many comparisons (reference, other) of p50 by round (METHOD section 4).
 
     With 4 or more pairs that can be tested, significance comes from the moderated paired t
     with Benjamini-Hochberg; with fewer, from each pair's own interval. A pair without a
     common round is left out.
+
+    Args:
+        resolutions: key -> smallest step of that pair's log ratio, as in `paired_ratio`.
     """
     verdicts: dict[Key, RatioVerdict] = {}
     logs: dict[Key, list[float]] = {}
     for key, (reference, other) in pairs.items():
-        verdict = paired_ratio(reference, other, delta=delta)
+        verdict = paired_ratio(reference, other, delta=delta, resolution=resolutions[key])
         if verdict is None:
             continue
         verdicts[key] = verdict

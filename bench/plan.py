@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bench.config import MAIN_VARIANTS, VARIANTS, ModelConfig, PlanConfig, Variant, is_function
+from bench.config import (
+    MAIN_VARIANTS,
+    VARIANTS,
+    Delegate,
+    ModelConfig,
+    PlanConfig,
+    RunnerKind,
+    Variant,
+    is_function,
+)
 from bench.errors import UserError
 from bench.identity import SENTINEL_MODEL, Case, DelegateSpec, sha256_of
 from bench.metrics import metric_of
 from bench.runners.base import LaunchLimits
+from bench.runners.delegates import not_applicable
+from bench.runners.loop import DELEGATES as LOOP_DELEGATES
 from bench.variants.recipe import RECIPES
 from bench.variants.tflite_source import CANNOT_MAKE, is_tflite
+from devices.controls import check_controls
+from devices.inventory import DeviceEntry, Inventory, InventoryError
 
+LOCAL_KERNELS = ("none", "xnnpack")
 SAMPLES = ("calibration", "holdout", "train")
-RUNNER_KIND = "invoke_loop"
+RUNNER_KIND: RunnerKind = "invoke_loop"
 ACCURACY_GATES = {"accuracy_ratio_min", "accuracy_drop_max_points"}
 
 # What one step takes on two cores of a small x86-64 machine, in seconds: only for
@@ -29,6 +43,8 @@ CALIBRATE_S = 1.0
 TRAIN_S = 19.0
 EVALUATE_S = 1.5
 
+_USUAL_ABI = "arm64-v8a"
+
 T = TypeVar("T")
 
 
@@ -37,14 +53,17 @@ class Plan:
     """A checked plan and where it lives.
 
     Attributes:
-        config: as read, with defaults.
+        config: as read, with defaults, and with the names of the devices that its
+            selectors picked.
         root: absolute directory that its relative paths start from.
         variants: model name -> variants to make and measure, in table order.
+        devices: to measure on, in table order.
     """
 
     config: PlanConfig
     root: Path
     variants: dict[str, tuple[Variant, ...]]
+    devices: tuple[DeviceEntry, ...]
 
     @property
     def out(self) -> Path:
@@ -59,13 +78,36 @@ class Plan:
         return LaunchLimits(timeout_s=self.config.measure.timeout_s)
 
 
-def resolve(config: PlanConfig, root: Path) -> Plan:
+def resolve(
+    config: PlanConfig,
+    root: Path,
+    inventory: Inventory | None = None,
+    *,
+    socs: Mapping[str, str] | None = None,
+) -> Plan:
     """Find out what a plan asks for and whether everything it needs is there.
+
+    Args:
+        inventory: of the devices there are; None knows this machine only.
+        socs: see Inventory.select.
 
     Raises: UserError for a missing file, a variant without what it is made from, a
     gate on accuracy without a holdout, and what `refuse_contradictions` finds.
     """
     refuse_contradictions(config)
+    try:
+        devices = (inventory or Inventory(())).select(config.measure.devices, socs=socs)
+        check_controls(config.measure.controls)
+        for entry in devices:
+            check_controls(entry.controls)
+    except InventoryError as error:
+        raise UserError(str(error)) from None
+    except ValueError as error:
+        raise UserError(f"measure.controls: {error}") from None
+    names = tuple(entry.name for entry in devices)
+    config = config.model_copy(
+        update={"measure": config.measure.model_copy(update={"devices": names})}
+    )
     explicit_gate = ACCURACY_GATES & config.gates.model_fields_set
     variants: dict[str, tuple[Variant, ...]] = {}
     for model in config.model:
@@ -77,21 +119,18 @@ def resolve(config: PlanConfig, root: Path) -> Plan:
                 f"give model {model.name!r} a `holdout` (.npz with x and y)"
             )
         refuse_points(config, model)
-    return Plan(config, root.resolve(), variants)
+    return Plan(config, root.resolve(), variants, devices)
 
 
 def refuse_contradictions(config: PlanConfig) -> None:
-    """Raise UserError for two models of one name, an unknown device, a list that is empty
-    or names something twice."""
+    """Raise UserError for two models of one name, and a list that is empty or names
+    something twice."""
     names = [model.name for model in config.model]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"two models are called {twice[0]!r}; give each its own name")
     if SENTINEL_MODEL in names:
         raise UserError(f"{SENTINEL_MODEL!r} is edgebench's own; give the model another name")
-    for device in config.measure.devices:
-        if device != "local":
-            raise UserError(f"unknown device {device!r} (known: local)")
-    for field in ("variants", "delegates", "threads", "devices"):
+    for field in ("variants", "delegates", "threads", "devices", "runners"):
         _refuse_doubles(field, getattr(config.measure, field))
     if config.measure.precision is not None and config.measure.max_rounds < 7:
         raise UserError("measure.precision needs measure.max_rounds of at least 7")
@@ -185,25 +224,56 @@ def _lacks(model: ModelConfig, variant: Variant) -> str | None:
     return None
 
 
-def expand(plan: Plan) -> tuple[Case, ...]:
-    """Every case of a plan, in the order of its tables."""
+def runner_kinds(plan: Plan, device: DeviceEntry) -> tuple[RunnerKind, ...]:
+    """What a plan measures a device with: what it names, else what suits its kind."""
+    if plan.config.measure.runners is not None:
+        return plan.config.measure.runners
+    return ("benchmark_model",) if device.kind == "android" else (RUNNER_KIND,)
+
+
+def all_cells(plan: Plan) -> tuple[tuple[Case, str | None], ...]:
+    """Every cell of a plan in the order of its tables, with why it cannot exist, or None."""
     measure = plan.config.measure
-    return tuple(
+    cells = (
         Case(
             project=plan.config.project,
             model=model.name,
             variant=variant,
             delegate=DelegateSpec(delegate),
             threads=threads,
-            runner=RUNNER_KIND,
-            device=device,
+            runner=runner,
+            device=device.name,
         )
         for model in plan.config.model
-        for device in measure.devices
+        for device in plan.devices
+        for runner in runner_kinds(plan, device)
         for variant in plan.variants[model.name]
         for delegate in measure.delegates
         for threads in measure.threads
     )
+    kinds = {device.name: device.kind for device in plan.devices}
+    return tuple((case, _why_not(case, kinds[case.device])) for case in cells)
+
+
+def expand(plan: Plan) -> tuple[Case, ...]:
+    """Every case of a plan that can exist, in the order of its tables."""
+    return tuple(case for case, why_not in all_cells(plan) if why_not is None)
+
+
+def _why_not(case: Case, kind: str) -> str | None:
+    if case.runner == RUNNER_KIND:
+        if kind == "android":
+            return "a phone has no Python runtime; benchmark_model measures there"
+        if case.delegate.name not in LOOP_DELEGATES:
+            return f"invoke_loop has no {case.delegate.name} delegate; benchmark_model may have"
+        return None
+    # Nobody has asked the device yet: what its ABI lacks shows when it is measured on.
+    return not_applicable(case, system="android" if kind == "android" else "linux", abi=_USUAL_ABI)
+
+
+def kernels_of(config: PlanConfig) -> tuple[Delegate, ...]:
+    """The delegates whose arithmetic this machine has, so that it can judge their answers."""
+    return tuple(d for d in config.measure.delegates if d in LOCAL_KERNELS)
 
 
 def round_order(items: Sequence[T], key: Callable[[T], str], *, seed: int, index: int) -> list[T]:
@@ -236,6 +306,24 @@ class Estimate:
         return self.make_s + self.evaluate_s + self.measure_s
 
 
+def _measure_s(plan: Plan, cases: Sequence[Case]) -> float:
+    """The slowest device's own time, and then that of those that take up this machine."""
+    per_case_s = plan.config.measure.rounds * launch_estimate_s(plan.limits)
+    alone_s, slowest_s = 0.0, 0.0
+    for device in plan.devices:
+        own_s = per_case_s * sum(case.device == device.name for case in cases)
+        if takes_controller(device):
+            alone_s += own_s
+        else:
+            slowest_s = max(slowest_s, own_s)
+    return alone_s + slowest_s
+
+
+def takes_controller(device: DeviceEntry) -> bool:
+    """Whether measuring on it takes up the processor of this machine."""
+    return device.kind == "local" or device.shares_controller
+
+
 def _make_s(variant: str) -> float:
     recipe = RECIPES[variant]
     extra = CALIBRATE_S * recipe.needs_calibration + TRAIN_S * recipe.needs_training
@@ -244,20 +332,21 @@ def _make_s(variant: str) -> float:
 
 def estimate(plan: Plan) -> Estimate:
     """How long a plan will take on a small machine, told before it starts."""
-    launches = len(expand(plan)) * plan.config.measure.rounds
+    cases = expand(plan)
+    launches = len(cases) * plan.config.measure.rounds
     make_s = 0.0
     for model in plan.config.model:
         made = [v for v in plan.variants[model.name] if v not in model.files]
         converted = bool(made) and model.source is not None and not is_tflite(model.source)
         make_s += sum(_make_s(v) for v in made) + LOAD_TENSORFLOW_S * converted
     evaluated = sum(
-        len(plan.variants[model.name]) * len(plan.config.measure.delegates)
+        len(plan.variants[model.name]) * len(kernels_of(plan.config))
         for model in plan.config.model
         if model.holdout is not None
     )
     return Estimate(
         make_s=make_s,
         evaluate_s=EVALUATE_S * evaluated / 2,
-        measure_s=launches * launch_estimate_s(plan.limits),
+        measure_s=_measure_s(plan, cases),
         launches=launches,
     )

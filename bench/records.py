@@ -53,6 +53,22 @@ class Coverage(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class Source(StrEnum):
+    """Where a percentile comes from (METHOD section 3).
+
+    SAMPLES: computed here from every sample. TOOL: printed by the tool, in whole us.
+    TOOL_MEAN: the tool's mean stands in for a median below 100 us, where whole us are too
+    coarse. INTERPOLATED: p90 estimated between the tool's median and p95; never tested, never
+    gated. UNAVAILABLE: the tool prints nothing that it could be taken from.
+    """
+
+    SAMPLES = "samples"
+    TOOL = "tool"
+    TOOL_MEAN = "tool-mean"
+    INTERPOLATED = "interpolated"
+    UNAVAILABLE = "unavailable"
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why something is not there.
@@ -120,27 +136,38 @@ class Measurement:
     Attributes:
         samples_ns: wall time of each sample, int64 ns, in order of time. A sample is
             `invokes_per_sample` back-to-back invokes, divided by their number. None
-            where the store was asked not to unpack them; never None on a new launch.
+            where the store was asked not to unpack them, and where the runner gives none.
         warmup_ns: wall time of each invoke before, from the very first on; None likewise.
-        count: number of samples.
+        count: number of samples, also where they are not there.
         stats_version: bench.stats.STATS_VERSION that p50_us ... max_us were computed by.
         invokes_per_sample: 1, unless the timer's own cost forced batching.
         p50_us, p90_us, p95_us, mean_us, min_us, max_us: of samples_ns; p90_us and
-            p95_us are None with `p90_reason` where they cannot be stated.
-        first_inference_us: the first invoke.
-        load_us, allocate_us: interpreter construction; allocate_tensors().
+            p95_us are None with `p90_reason` where they cannot be stated, p50_us where
+            the tool prints no median (p50_source UNAVAILABLE).
+        first_inference_us: the first invoke; None where not measured.
+        load_us, allocate_us: interpreter construction; allocate_tensors(); None where the
+            runner does not tell them apart.
         input_copy_us, output_copy_us: set_tensor with quantisation, get_tensor with
             dequantisation; None where not measured.
-        cpu_us_per_invoke: process CPU time per invoke over the measured part.
-        timer_cost_ns: cost of one pair of clock reads in this process.
-        steady: whether warm-up reached a steady state within its limit.
-        warmup_s, warmup_cut: length of warm-up; how many of its invokes the rule cut.
+        cpu_us_per_invoke: process CPU time per invoke over the measured part; or None.
+        timer_cost_ns: cost of one pair of clock reads in this process; or None.
+        steady: whether the launch was in a steady state; None where nobody can tell.
+        warmup_s: length of warm-up.
+        warmup_cut: how many of its invokes the rule cut; None where there is no trace.
         peak_rss_kib: VmHWM of the process; None where the system has none.
-        load: what else the processor did.
+        load: what else the processor did; None where the runner does not look.
         delegation: what the delegate took.
         runtime: name, version and the like of the runtime, Python and numpy.
         inputs: where the input came from (holdout or seeded draw), seed and sha256.
         digest: halves, modes and correlation of samples_ns, by bench.digest.digest.
+        p50_source, p90_source: where these come from; p95 as p90, but never interpolated.
+        p90_bounds_us: between which p90 lies for certain, where it is INTERPOLATED or
+            only its bounds are known (then p90_us is None): the tool's median and p95.
+        resolution_us: smallest step of the times; no interval is stated narrower.
+        init_us: from the start of loading to the first invoke, all included; None where
+            the runner does not tell it as one.
+        energy_mj_per_invoke: of the whole device above nothing, with `energy_reason` where
+            None: no sensor, charging, too few readings.
     """
 
     samples_ns: NanosecondArray | None
@@ -148,29 +175,36 @@ class Measurement:
     count: int
     stats_version: int
     invokes_per_sample: int
-    p50_us: float
+    p50_us: float | None
     p90_us: float | None
     p95_us: float | None
     p90_reason: str | None
     mean_us: float
     min_us: float
     max_us: float
-    first_inference_us: float
-    load_us: float
-    allocate_us: float
+    first_inference_us: float | None
+    load_us: float | None
+    allocate_us: float | None
     input_copy_us: float | None
     output_copy_us: float | None
-    cpu_us_per_invoke: float
-    timer_cost_ns: float
-    steady: bool
+    cpu_us_per_invoke: float | None
+    timer_cost_ns: float | None
+    steady: bool | None
     warmup_s: float
-    warmup_cut: int
+    warmup_cut: int | None
     peak_rss_kib: int | None
-    load: HostLoad
+    load: HostLoad | None
     delegation: Delegation
     runtime: Json
     inputs: Json
     digest: SampleDigest | None = None
+    p50_source: Source = Source.SAMPLES
+    p90_source: Source = Source.SAMPLES
+    p90_bounds_us: tuple[float, float] | None = None
+    resolution_us: float = 0.001
+    init_us: float | None = None
+    energy_mj_per_invoke: float | None = None
+    energy_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

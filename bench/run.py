@@ -8,36 +8,31 @@ from pathlib import Path
 
 from bench import __version__
 from bench.config import ModelConfig
+from bench.device_run import DeviceRun, RunnerFor
 from bench.errors import EdgebenchError, UserError
 from bench.events import Emit, Note
-from bench.identity import launch_id, new_run_id
+from bench.fleet import DeviceProblem, carry_out_jobs
+from bench.identity import Case, new_run_id
 from bench.metrics import metric_of
-from bench.plan import Plan, expand, launch_estimate_s
+from bench.plan import Plan, all_cells, expand, kernels_of
 from bench.records import (
     EvaluationRecord,
-    LaunchRecord,
     PlannedCase,
     RunData,
     RunRecord,
     RunStatus,
     VariantRecord,
 )
-from bench.runners.loop import InvokeLoopRunner
 from bench.samples import materialise
-from bench.scheduler import MAX_REPEATS, RunPolicy, measure
-from bench.sentinel import SentinelWatch, sentinel_case
-from bench.session import CaseFiles, Session
+from bench.sentinel import sentinel_case
+from bench.session import CaseFiles
 from bench.store import Store
 from bench.variants.arrays import load_samples
 from bench.variants.evaluate import evaluate_variants, input_sample
 from bench.variants.make import make_variants
-from devices.blobs import BlobStore
-from devices.deadline import Deadline
 from devices.device import Device
-from devices.facts import Facts, read_facts
-from devices.launch import Launcher
-
-FACTS_S = 30.0
+from devices.facts import Facts
+from devices.lease import Owner
 
 
 class Interrupted(EdgebenchError):
@@ -65,8 +60,9 @@ def start_run(plan: Plan, store: Store, host: Facts, *, simulated: bool) -> str:
         host=host.to_json(),
         simulated=simulated,
     )
-    sentinels = [sentinel_case(device) for device in plan.config.measure.devices]
-    cases = [PlannedCase(run.run_id, case) for case in (*expand(plan), *sentinels)]
+    cases = [PlannedCase(run.run_id, case, why_not) for case, why_not in all_cells(plan)]
+    for device in plan.devices:
+        cases += [PlannedCase(run.run_id, case) for case in _sentinels(plan, device.name)]
     store.begin_run(run, cases)
     return run.run_id
 
@@ -93,28 +89,43 @@ def find_unfinished(plan: Plan, store: Store) -> str:
 
 
 def carry_out(
-    plan: Plan, store: Store, run_id: str, devices: Mapping[str, Device], *, emit: Emit
-) -> None:
-    """Do whatever a run has not done yet, and mark it finished.
+    plan: Plan,
+    store: Store,
+    run_id: str,
+    devices: Mapping[str, Device],
+    *,
+    runner_for: RunnerFor,
+    emit: Emit,
+) -> tuple[DeviceProblem, ...]:
+    """Do whatever a run has not done yet, and mark it finished if no device failed.
 
+    Args:
+        runner_for: how a device is measured; see bench.device_run.
+
+    Returns: the devices that failed, while the others went on; their part can be resumed.
     Raises: Interrupted on Ctrl-C, with the run marked so; UserError from the checks of
-    calibration and holdout; StoreError; DeviceError if a device cannot be reached at all.
+    calibration and holdout; StoreError.
     """
+    status = RunStatus.INTERRUPTED
     try:
-        _carry_out(plan, store, run_id, devices, emit)
+        problems = _carry_out(plan, store, run_id, devices, runner_for, emit)
+        if not problems:
+            status = RunStatus.FINISHED
     except KeyboardInterrupt:
-        store.finish_run(run_id, RunStatus.INTERRUPTED, datetime.now(UTC))
         raise Interrupted(run_id, len(store.launches_done(run_id))) from None
-    except Exception:
-        # Fault of the input or of a device: what was measured stays and can be resumed.
-        store.finish_run(run_id, RunStatus.INTERRUPTED, datetime.now(UTC))
-        raise
-    store.finish_run(run_id, RunStatus.FINISHED, datetime.now(UTC))
+    finally:
+        store.finish_run(run_id, status, datetime.now(UTC))
+    return problems
 
 
 def _carry_out(
-    plan: Plan, store: Store, run_id: str, devices: Mapping[str, Device], emit: Emit
-) -> None:
+    plan: Plan,
+    store: Store,
+    run_id: str,
+    devices: Mapping[str, Device],
+    runner_for: RunnerFor,
+    emit: Emit,
+) -> tuple[DeviceProblem, ...]:
     files: dict[tuple[str, str], CaseFiles] = {}
     so_far = store.load(run_id)
     for planned in plan.config.model:
@@ -146,8 +157,8 @@ def _carry_out(
                 files[model.name, variant.variant] = CaseFiles(
                     model=plan.out / variant.path, model_sha256=variant.sha256, inputs=inputs
                 )
-    for name, device in devices.items():
-        _measure_on(plan, store, run_id, name, device, files, so_far, emit)
+    jobs = _jobs(plan, store, run_id, devices, files, so_far, runner_for, emit)
+    return carry_out_jobs(list(jobs))
 
 
 def _evaluate(
@@ -174,7 +185,7 @@ def _evaluate(
                 "start a new run without --resume"
             )
     done = {(e.variant, e.kernels) for e in earlier}
-    kernels = plan.config.measure.delegates
+    kernels = kernels_of(plan.config)
     if all((v.variant, k) in done for v in variants if v.usable for k in kernels):
         return
     records: tuple[EvaluationRecord, ...] = evaluate_variants(
@@ -199,76 +210,39 @@ def _inputs(plan: Plan, model: ModelConfig, variants: Sequence[VariantRecord]) -
     return input_sample(usable, plan.root / model.holdout, plan.out)
 
 
-def _measure_on(
+def _jobs(
     plan: Plan,
     store: Store,
     run_id: str,
-    name: str,
-    device: Device,
+    devices: Mapping[str, Device],
     files: Mapping[tuple[str, str], CaseFiles],
     so_far: RunData,
+    runner_for: RunnerFor,
     emit: Emit,
-) -> None:
-    cases = [c for c in expand(plan) if c.device == name and (c.model, c.variant) in files]
-    if not cases:
-        return
-    measure_config = plan.config.measure
-    blobs = BlobStore(device.transport, device.workdir)
-    session = Session(
-        device=device,
-        facts=read_facts(device.transport, deadline=Deadline(FACTS_S)),
-        runner=InvokeLoopRunner(),
-        run_id=run_id,
-        seed=measure_config.seed,
-        limits=plan.limits,
-        launcher=Launcher(device.transport, device.workdir, blobs),
-    )
-    if left_over := session.remove_left_over(lambda: _unfinished_launches(store)):
-        emit(Note(f"{name}: removed what {left_over} interrupted launches had left"))
-    of_sentinel = sentinel_case(name).case_id
-    watch = SentinelWatch(
-        session,
-        name,
-        keep=store.add_launch,
-        taken=sum(record.case_id == of_sentinel for record in so_far.launches),
-    )
-
-    def keep(record: LaunchRecord) -> None:
-        store.add_launch(record)
-        watch.take_if_due()
-
-    wanted = {case.case_id for case in cases}
-    watch.take()
-    measure(
-        cases,
-        {c.case_id: files[c.model, c.variant] for c in cases},
-        session,
-        RunPolicy(
-            rounds=measure_config.rounds,
-            precision=measure_config.precision,
-            max_rounds=measure_config.max_rounds,
-            seed=measure_config.seed,
-            launch_s=launch_estimate_s(plan.limits),
-        ),
-        done=[record for record in so_far.launches if record.case_id in wanted],
-        keep=keep,
-        emit=emit,
-        title=f"Measuring on {name}",
-    )
-    watch.take()
-
-
-def _unfinished_launches(store: Store) -> Iterator[str]:
-    """Ids of all launches that unfinished runs of a store may have begun.
-
-    Nobody else makes any of them now: whoever goes on with a run writes its store, and
-    a store has one writer. The launches of other stores are none of our business.
-    """
-    for run in store.runs():
-        if run.status is RunStatus.FINISHED:
+) -> Iterator[DeviceRun]:
+    """What there is to do on each device."""
+    cases = [case for case in expand(plan) if (case.model, case.variant) in files]
+    for name, device in devices.items():
+        own = [case for case in cases if case.device == name]
+        if not own:
             continue
-        rounds = max(run.plan["measure"]["rounds"], run.plan["measure"]["max_rounds"])
-        for planned in store.load(run.run_id).cases:
-            for index in range(rounds):
-                for attempt in range(1 + MAX_REPEATS):
-                    yield launch_id(run.run_id, planned.case.case_id, index, attempt)
+        known = {*(c.case_id for c in own), *(c.case_id for c in _sentinels(plan, name))}
+        yield DeviceRun(
+            device=device,
+            cases=own,
+            files={c.case_id: files[c.model, c.variant] for c in own},
+            done=[record for record in so_far.launches if record.case_id in known],
+            keep=store.add_launch,
+            emit=emit,
+            run_id=run_id,
+            config=plan.config.measure,
+            limits=plan.limits,
+            runner_for=runner_for,
+            owner=Owner.here(run_id),
+        )
+
+
+def _sentinels(plan: Plan, name: str) -> list[Case]:
+    """The sentinel of a device: of the runner kind that its table begins with."""
+    kinds = [case.runner for case in expand(plan) if case.device == name]
+    return [sentinel_case(name, kinds[0])] if kinds else []

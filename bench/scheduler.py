@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bench.events import Emit, Note, StageAdvanced, StageFinished, StageStarted
+from bench.headline import headline
 from bench.identity import Case
 from bench.plan import round_order
 from bench.records import LaunchRecord, Outcome
 from bench.session import CaseFiles
-from bench.stats import precision_reached
+from bench.stats import PrecisionCheck, precision_reached
 
 MAX_REPEATS = 2
 # A case that failed in each of its first rounds is broken, not unlucky: more
@@ -27,6 +28,8 @@ class Launches(Protocol):
     def launch(
         self, case: Case, files: CaseFiles, *, index: int, position: int, attempt: int
     ) -> LaunchRecord: ...
+
+    def forget(self, identifier: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +85,17 @@ class _Ledger:
         rounds = {r.index for r in records}
         return len(rounds) >= HOPELESS_AFTER and all(r.measurement is None for r in records)
 
-    def medians_us(self, case: Case) -> list[float]:
-        """p50 of the last usable launch of every round."""
+    def precision(self, case: Case, wanted: float) -> PrecisionCheck:
+        """Whether the last usable launches of all rounds are precise enough."""
         by_round = {
-            r.index: r.measurement.p50_us
+            r.index: r.measurement
             for r in self.records.get(case.case_id, [])
             if r.usable and r.measurement is not None
         }
-        return [by_round[index] for index in sorted(by_round)]
+        if not by_round:
+            return precision_reached((), wanted)
+        found = headline([by_round[index] for index in sorted(by_round)])
+        return precision_reached(found.values_us, wanted, resolution=found.resolution_us)
 
 
 def measure(
@@ -138,7 +144,7 @@ def measure(
 def _wanted(case: Case, index: int, ledger: _Ledger, policy: RunPolicy) -> bool:
     if index < policy.rounds or policy.precision is None or index < MIN_ROUNDS_FOR_PRECISION:
         return True
-    return not precision_reached(ledger.medians_us(case), policy.precision).reached
+    return not ledger.precision(case, policy.precision).reached
 
 
 def _one_round(
@@ -166,6 +172,7 @@ def _one_round(
                 case, files[case.case_id], index=index, position=position, attempt=attempt
             )
             keep(record)
+            session.forget(record.launch_id)
             ledger.add(record)
             progress.spent_s += progress.clock() - began
             if attempt == 0:
@@ -186,12 +193,14 @@ def _tell(
     if record.failure is not None:
         progress.emit(Note(f"{name}, round {index + 1}: {record.failure.message}", level="warning"))
     remaining = max(0, case_count * progress.policy.rounds - progress.done)
-    again = " (repeated: tainted)" if record.attempt else ""
+    again = " (repeated)" if record.attempt else ""
+    celsius = (record.conditions.get("after") or {}).get("temperature_c")
+    heat = "" if celsius is None else f", {celsius:.0f} °C"
     progress.emit(
         StageAdvanced(
             progress.stage,
             progress.done,
-            f"round {index + 1}: {name}{again}",
+            f"round {index + 1}: {name}{again}{heat}",
             progress.left_s(remaining),
         )
     )
@@ -215,6 +224,6 @@ def _say_what_was_missed(
                 )
             )
         elif policy.precision is not None:
-            verdict = precision_reached(ledger.medians_us(case), policy.precision)
+            verdict = ledger.precision(case, policy.precision)
             if not verdict.reached:
                 emit(Note(f"{name}: precision {verdict.reason}", level="warning"))

@@ -17,7 +17,7 @@ import numpy as np
 from bench.format import duration
 from bench.identity import SENTINEL_MODEL, SENTINEL_PROJECT, Case, DelegateSpec
 from bench.power import percent
-from bench.records import LaunchRecord
+from bench.records import LaunchRecord, Source
 from bench.scheduler import Launches
 from bench.session import CaseFiles
 
@@ -31,17 +31,22 @@ MAX_SPREADS = 3.0
 MAX_CHANGE = 0.03
 
 
-def sentinel_case(device: str) -> Case:
-    """The sentinel of a device: plain kernels, one thread."""
+def sentinel_case(device: str, runner: str) -> Case:
+    """The sentinel of a device and runner kind: plain kernels, one thread."""
     return Case(
         project=SENTINEL_PROJECT,
         model=SENTINEL_MODEL,
         variant="fp32",
         delegate=DelegateSpec("none"),
         threads=1,
-        runner="invoke_loop",
+        runner=runner,
         device=device,
     )
+
+
+def sentinel_files() -> CaseFiles:
+    """Its files, the same on every device and in every run."""
+    return CaseFiles(MODEL, MODEL_SHA256, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +67,18 @@ def judge(launches: Iterable[LaunchRecord], earlier: Iterable[LaunchRecord]) -> 
     Out of the ordinary is a median that differs from the median of the earlier runs by
     more than 3 robust standard deviations (1.4826 MAD) and more than 3 %.
     """
-    usable = [item for item in launches if item.usable and item.measurement is not None]
+    usable = [point for item in launches if (point := _point(item)) is not None]
     if not usable:
         return SentinelVerdict(
             None, "No sentinel launch was clean: nobody vouches for the machine."
         )
-    now_us = _median([p50 for _, p50 in map(_point, usable)])
-    alike = _point(usable[0])[0]
+    alike = usable[0][0]
+    now_us = _median([p50 for point, p50 in usable if point == alike])
     by_run: dict[str, list[float]] = {}
     for item in earlier:
-        if item.usable and item.measurement is not None and _point(item)[0] == alike:
-            by_run.setdefault(item.run_id, []).append(item.measurement.p50_us)
+        known = _point(item)
+        if known is not None and known[0] == alike:
+            by_run.setdefault(item.run_id, []).append(known[1])
     history = [_median(values) for values in by_run.values()]
     if len(history) < MIN_EARLIER_RUNS:
         return SentinelVerdict(
@@ -102,12 +108,13 @@ class SentinelWatch:
     """Takes the sentinel of one device when it is due.
 
     Attributes:
-        session: measures; keep: stores one launch for good.
+        session: measures; case: the sentinel of its device.
+        keep: stores one launch for good.
         taken: launches made so far in this run, those before an interruption included.
     """
 
     session: Launches
-    device: str
+    case: Case
     keep: Callable[[LaunchRecord], None]
     taken: int
     clock: Callable[[], float] = time.monotonic
@@ -115,10 +122,11 @@ class SentinelWatch:
 
     def take(self) -> None:
         """One sentinel launch, now."""
-        files = CaseFiles(MODEL, MODEL_SHA256, None)
-        case = sentinel_case(self.device)
-        record = self.session.launch(case, files, index=self.taken, position=0, attempt=0)
+        record = self.session.launch(
+            self.case, sentinel_files(), index=self.taken, position=0, attempt=0
+        )
         self.keep(record)
+        self.session.forget(record.launch_id)
         self.taken += 1
         self._last = self.clock()
 
@@ -127,18 +135,22 @@ class SentinelWatch:
             self.take()
 
 
-def _point(item: LaunchRecord) -> tuple[tuple[object, ...], float]:
-    """What must be equal for a comparison (runtime and unit), and p50 in us."""
-    assert item.measurement is not None
-    runtime = item.measurement.runtime
+def _point(item: LaunchRecord) -> tuple[tuple[object, ...], float] | None:
+    """What must be equal for a comparison (runtime, unit, whether p50 is a mean), and p50 in
+    us; None for a launch without a usable p50."""
+    measured = item.measurement
+    if not item.usable or measured is None or measured.p50_us is None:
+        return None
+    runtime = measured.runtime
     unit = item.environment.get("device", {})
     alike = (
         runtime.get("name"),
         runtime.get("version"),
         unit.get("hostname"),
         unit.get("cpu_model"),
+        measured.p50_source is Source.TOOL_MEAN,
     )
-    return alike, item.measurement.p50_us
+    return alike, measured.p50_us
 
 
 def _median(values: Sequence[float]) -> float:

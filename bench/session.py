@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.errors import EdgebenchError
 from bench.identity import Case, launch_id
 from bench.records import Failure, LaunchRecord, Measurement, Outcome
 from bench.runners.base import LaunchFiles, LaunchLimits, LaunchSpec, RawOutput, Runner
 from bench.taint import taints
 from devices.deadline import Deadline
 from devices.device import Device
-from devices.errors import STDERR_TAIL_BYTES, DeviceError, DeviceTimeout
+from devices.errors import (
+    STDERR_TAIL_BYTES,
+    DeviceError,
+    DeviceOffline,
+    DeviceTimeout,
+    PathMissing,
+    TransferError,
+    TransientDeviceError,
+    Unauthorized,
+)
 from devices.facts import Facts
-from devices.launch import Launcher
-from devices.telemetry import Snapshot, mean_khz, snapshot
+from devices.launch import NO_WATCH, Launcher, LaunchLost, LaunchOutput, LaunchTimeout, Watch
+from devices.power import energy_mj_per_invoke
+from devices.sampler import TelemetryPoint, UnreadableSamples, parse_samples
+from devices.telemetry import Snapshot, UnreadableState, mean_khz, parse_snapshot
 
 HOUSEKEEPING_S = 30.0
+_LOOK_EVERY_S = 2.0
+_CONTEXT = "edgebench.json"
+
+
+class Stopped(EdgebenchError):
+    """The user stopped the run while this device was measured."""
+
+
+class DeviceAway(EdgebenchError):
+    """A device did not come back in time; what it finished meanwhile waits there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,53 +62,255 @@ class CaseFiles:
     inputs: Path | None
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Which launch of a run: a case, its round, its place there, and the how-manieth try."""
+
+    case: Case
+    index: int
+    position: int
+    attempt: int
+
+
 @dataclass(slots=True)
 class Session:
-    """Measures on one device. Not thread-safe: one session belongs to one thread.
+    """Measures on one device. Not thread-safe, but for `interrupt`.
 
     Attributes:
         device: where; facts: what it is.
-        runner: how.
+        runners: by kind, how.
         run_id, seed, limits: of the run.
         launcher: of the device.
+        watch: what observes every launch on the device itself.
+        ready: called before every launch: renews the lease, waits until the device is cool;
+            says what it found, as plain JSON, for the launch's conditions.
+        environment: what all launches have in common beside facts and limits: controls.
+        prefix: words before every command, such as `taskset f`.
+        away_s: how long a device may be out of reach before its queue is given up.
         best_khz: case_id -> best mean frequency per policy seen so far, for the
             frequency taint of METHOD section 6.
     """
 
     device: Device
     facts: Facts
-    runner: Runner
+    runners: Mapping[str, Runner]
     run_id: str
     seed: int
     limits: LaunchLimits
     launcher: Launcher
+    watch: Watch = NO_WATCH
+    ready: Callable[[Case], Mapping[str, Any]] = lambda case: {}
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
+    away_s: float = 300.0
+    pause: Callable[[float], None] = time.sleep
     best_khz: dict[str, dict[str, float]] = field(default_factory=dict)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _current: str | None = None
 
     def launch(
         self, case: Case, files: CaseFiles, *, index: int, position: int, attempt: int
     ) -> LaunchRecord:
-        """One launch, whatever becomes of it.
+        """One launch, whatever becomes of it; its directory stays until `forget`.
 
-        Raises: KeyboardInterrupt, after ending what runs on the device. A device
-        that fails is a record with the outcome DEVICE_FAILED, not an exception.
+        Raises: Stopped, KeyboardInterrupt (what runs on the device is ended and removed),
+        DeviceAway. Any other failure of the device is a record with the outcome
+        DEVICE_FAILED, not an exception.
         """
-        identifier = launch_id(self.run_id, case.case_id, index, attempt)
-        spec = LaunchSpec(
-            case=case,
+        slot = Slot(case, index, position, attempt)
+        identifier = self.id_of(slot)
+        self._current = identifier
+        try:
+            return self._launch(slot, identifier, files)
+        except DeviceAway:
+            raise
+        except BaseException:
+            with suppress(DeviceError):
+                self.launcher.remove(identifier, deadline=Deadline(HOUSEKEEPING_S))
+            raise
+        finally:
+            self._current = None
+
+    def forget(self, identifier: str) -> None:
+        """Remove what a launch left on the device: its record is stored.
+
+        What cannot be removed now is removed when the device is measured on again.
+        """
+        with suppress(DeviceError):
+            self.launcher.remove(identifier, deadline=Deadline(HOUSEKEEPING_S))
+
+    def end(self, identifier: str) -> None:
+        """End a launch of another run if it still runs; what it left stays.
+
+        Raises: what Launcher.end raises, but nothing for what is no launch.
+        """
+        with suppress(ValueError):
+            self.launcher.end(identifier, deadline=Deadline(HOUSEKEEPING_S))
+
+    def interrupt(self) -> None:
+        """End the launch under way and begin no other; from any thread."""
+        self._stop.set()
+        if (current := self._current) is not None:
+            with suppress(DeviceError):
+                self.launcher.end(current, deadline=Deadline(HOUSEKEEPING_S))
+
+    def left_over(self) -> tuple[str, ...]:
+        """Ids of the launches that lie on the device.
+
+        Raises: what Transport.run raises.
+        """
+        runs = f"{self.device.workdir}/runs"
+        listed = self.device.transport.run(
+            ["sh", "-c", '[ ! -d "$1" ] || ls -1 "$1"', "edgebench", runs],
+            deadline=Deadline(HOUSEKEEPING_S),
+        ).check()
+        return tuple(listed.text.split())
+
+    def recover(self, slot: Slot, files: CaseFiles) -> LaunchRecord:
+        """The record of a launch whose controller was lost while it ran.
+
+        It is waited for where it still runs. Raises as `launch`, and never starts anything.
+        """
+        prepared = self.runners[slot.case.runner].prepare(self._spec(slot, files))
+        return self._judge(slot, files, self._collect(self.id_of(slot), prepared.results))
+
+    def id_of(self, slot: Slot) -> str:
+        """The id of a launch of this run."""
+        return launch_id(self.run_id, slot.case.case_id, slot.index, slot.attempt)
+
+    def _spec(self, slot: Slot, files: CaseFiles) -> LaunchSpec:
+        return LaunchSpec(
+            case=slot.case,
             model=files.model,
             inputs=files.inputs,
             seed=self.seed,
             limits=self.limits,
-            launch_key=identifier,
+            launch_key=self.id_of(slot),
         )
-        prepared = self.runner.prepare(spec)
-        argv = tuple(self.device.python if a == "{python}" else a for a in prepared.argv)
-        started = datetime.now(UTC)
+
+    def _launch(self, slot: Slot, identifier: str, files: CaseFiles) -> LaunchRecord:
+        runner = self.runners[slot.case.runner]
+        prepared = runner.prepare(self._spec(slot, files))
+        argv = self._argv(prepared)
+        found = self._until_ready(slot.case)
+        context = {
+            "started_utc": datetime.now(UTC).isoformat(),
+            "position": slot.position,
+            "argv": argv,
+            "ready": found,
+            "environment": self._environment(slot.case, files),
+        }
+        began = time.monotonic()
+        try:
+            output = self.launcher.run(
+                identifier,
+                argv,
+                files=prepared.files,
+                texts={**prepared.texts, _CONTEXT: json.dumps(context)},
+                env=prepared.env,
+                deadline=Deadline(self.limits.timeout_s),
+                results=(*prepared.results, _CONTEXT),
+                watch=self.watch,
+            )
+        except DeviceError as error:
+            left = self._after(error, identifier, prepared.results)
+        else:
+            left = _Left(output, None, context)
+        self._raise_if_stopped()
+        return self._judge(slot, files, left, context, time.monotonic() - began)
+
+    def _argv(self, prepared: LaunchFiles) -> tuple[str, ...]:
+        found = list(self.prefix)
+        for word in prepared.argv:
+            if word == "{python}":
+                if self.device.python is None:
+                    raise EdgebenchError(
+                        f"{self.device.name} has no Python runtime; on a board "
+                        f"`edgebench devices provision {self.device.name}` installs one, and "
+                        'measure.runners = ["benchmark_model"] needs none'
+                    )
+                word = self.device.python
+            found.append(word)
+        return tuple(found)
+
+    def _until_ready(self, case: Case) -> Mapping[str, Any]:
+        """Prepare the device; one that is away meanwhile is waited for."""
+        while True:
+            self._raise_if_stopped()
+            try:
+                return self.ready(case)
+            except (DeviceOffline, DeviceTimeout, TransferError) as error:
+                self._come_back(error)
+
+    def _after(self, error: DeviceError, identifier: str, results: Sequence[str]) -> _Left:
+        """What is left of a launch whose call failed: the link may have, and not the launch."""
+        if self._stop.is_set() or not _of_the_link(error):
+            return _Left(None, error, {})
+        waited_s = self._come_back(error)
+        left = self._collect(identifier, results)
+        if isinstance(left.error, PathMissing):
+            # It was never started: what went wrong then is what there is to say.
+            left = replace(left, error=error)
+        return replace(left, link=f"{error}; back after {waited_s:.0f} s")
+
+    def _collect(self, identifier: str, results: Sequence[str]) -> _Left:
         deadline = Deadline(self.limits.timeout_s)
-        result = self._attempt(identifier, argv, prepared, deadline)
-        if isinstance(result.output, RawOutput):
-            outcome, measurement, failure = self.runner.read(spec, result.output)
-            stderr = result.output.stderr
+        while True:
+            try:
+                output = self.launcher.wait(
+                    identifier, deadline=deadline, results=(*results, _CONTEXT)
+                )
+            except (DeviceOffline, TransferError) as error:
+                if self._stop.is_set():
+                    return _Left(None, error, {})
+                self._come_back(error)
+                continue
+            except DeviceError as error:
+                return _Left(None, error, {})
+            return _Left(output, None, _context(output))
+
+    def _come_back(self, error: DeviceError) -> float:
+        """Wait until the device answers again; seconds waited.
+
+        Raises: DeviceAway, Stopped.
+        """
+        budget = Deadline(max(self.away_s, 1e-3))
+        while True:
+            self._raise_if_stopped()
+            try:
+                self.device.transport.run(["true"], deadline=Deadline(HOUSEKEEPING_S)).check()
+            except (DeviceOffline, DeviceTimeout, TransferError, Unauthorized) as still:
+                if budget.expired():
+                    raise DeviceAway(
+                        f"{self.device.name} is away: {still.message}; given up after "
+                        f"{self.away_s:.0f} s"
+                    ) from error
+                self.pause(min(_LOOK_EVERY_S, max(self.away_s, 0.01)))
+            else:
+                return budget.seconds - budget.remaining()
+
+    def _raise_if_stopped(self) -> None:
+        if self._stop.is_set():
+            raise Stopped("stopped")
+
+    def _judge(
+        self,
+        slot: Slot,
+        files: CaseFiles,
+        left: _Left,
+        context: Mapping[str, Any] | None = None,
+        duration_s: float | None = None,
+    ) -> LaunchRecord:
+        context = context if context is not None else left.context
+        spec = self._spec(slot, files)
+        measurement: Measurement | None = None
+        stderr = b""
+        if left.output is not None:
+            raw = RawOutput(
+                left.output.exit_code, left.output.stdout, left.output.stderr, left.output.files
+            )
+            outcome, measurement, failure = self.runners[slot.case.runner].read(spec, raw)
+            stderr = raw.stderr
             if measurement is not None and not _of_this_model(measurement, files):
                 # Filed under the wrong model a number is worse than none.
                 outcome, measurement = Outcome.UNREADABLE, None
@@ -90,108 +318,80 @@ class Session:
                     "wrong-model", "the device measured another file than it was given"
                 )
         else:
-            outcome, measurement, failure = self._lost(result.output, deadline)
-            stderr = b""
+            assert left.error is not None
+            outcome, failure = self._lost(left.error)
+        seen = _conditions(left, context)
+        if measurement is not None:
+            measurement = _with_energy(measurement, seen)
+        started = context.get("started_utc")
+        spent_s = 0.0 if left.output is None else left.output.duration_s
         return LaunchRecord(
-            launch_id=identifier,
+            launch_id=self.id_of(slot),
             run_id=self.run_id,
-            case_id=case.case_id,
-            index=index,
-            position=position,
-            attempt=attempt,
-            started_utc=started,
-            duration_s=deadline.seconds - deadline.remaining(),
+            case_id=slot.case.case_id,
+            index=slot.index,
+            position=context.get("position", slot.position),
+            attempt=slot.attempt,
+            started_utc=datetime.fromisoformat(started) if started else datetime.now(UTC),
+            duration_s=spent_s if duration_s is None else duration_s,
             outcome=outcome,
             measurement=measurement,
             failure=failure,
-            taints=() if measurement is None else self._taints(case, measurement, result),
-            conditions={
-                "before": None if result.before is None else result.before.to_json(),
-                "after": None if result.after is None else result.after.to_json(),
-            },
-            environment=self._environment(files),
-            argv=argv,
+            taints=() if measurement is None else self._taints(slot.case, measurement, seen),
+            conditions=seen.to_json(),
+            environment=context.get("environment") or self._environment(slot.case, files),
+            argv=tuple(context.get("argv", ())),
             stderr_tail=stderr[-STDERR_TAIL_BYTES:].decode("utf-8", "replace"),
         )
 
-    def remove_left_over(self, launch_ids: Callable[[], Iterable[str]]) -> int:
-        """End and remove launches whose controller was killed; returns how many there were.
+    def _lost(self, error: DeviceError) -> tuple[Outcome, Failure]:
+        if isinstance(error, LaunchTimeout):
+            limit = f"no result within {self.limits.timeout_s:g} s (measure.timeout_s)"
+            return Outcome.TIMED_OUT, Failure("timeout", limit, str(error))
+        return Outcome.DEVICE_FAILED, Failure("device", str(error))
 
-        Args:
-            launch_ids: names those that may be removed; asked only if anything is there,
-                since a run may have had thousands.
-
-        Raises: what Launcher.remove and Transport.run raise.
-        """
-        runs = f"{self.device.workdir}/runs"
-        listed = self.device.transport.run(
-            ["sh", "-c", '[ ! -d "$1" ] || ls -1 "$1"', "edgebench", runs],
-            deadline=Deadline(HOUSEKEEPING_S),
-        ).check()
-        present = set(listed.text.split())
-        found = present.intersection(launch_ids()) if present else set()
-        for identifier in sorted(found):
-            self.launcher.remove(identifier, deadline=Deadline(HOUSEKEEPING_S))
-        return len(found)
-
-    def _attempt(
-        self, identifier: str, argv: tuple[str, ...], files: LaunchFiles, deadline: Deadline
-    ) -> _Attempt:
-        before: Snapshot | None = None
-        try:
-            before = self._snapshot()
-            left = self.launcher.run(
-                identifier,
-                argv,
-                files=files.files,
-                texts=files.texts,
-                env=files.env,
-                deadline=deadline,
-            )
-        except DeviceError as error:
-            return _Attempt(before, None, error)
-        output = RawOutput(left.exit_code, left.stdout, left.stderr)
-        try:
-            return _Attempt(before, self._snapshot(), output)
-        except DeviceError:
-            # The launch is whole; that its conditions afterwards are unknown is no
-            # reason to lose it.
-            return _Attempt(before, None, output)
-
-    def _lost(self, error: DeviceError, deadline: Deadline) -> tuple[Outcome, None, Failure]:
-        if isinstance(error, DeviceTimeout) and deadline.expired():
-            limit = f"no result within {deadline.seconds:g} s (measure.timeout_s)"
-            return Outcome.TIMED_OUT, None, Failure("timeout", limit, str(error))
-        return Outcome.DEVICE_FAILED, None, Failure("device", str(error))
-
-    def _snapshot(self) -> Snapshot:
-        return snapshot(self.device.transport, deadline=Deadline(HOUSEKEEPING_S))
-
-    def _taints(
-        self, case: Case, measurement: Measurement, conditions: _Attempt
-    ) -> tuple[str, ...]:
-        before, after = conditions.before, conditions.after
+    def _taints(self, case: Case, measurement: Measurement, seen: _Conditions) -> tuple[str, ...]:
         best = self.best_khz.setdefault(case.case_id, {})
-        if before is not None and after is not None:
-            for policy, khz in mean_khz(before, after).items():
+        if seen.before is not None and seen.after is not None:
+            for policy, khz in mean_khz(seen.before, seen.after).items():
                 best[policy] = max(khz, best.get(policy, 0.0))
+        conditions = seen.to_json()
         # What the launch itself saw (other load, steal time) counts also where the
-        # device did not answer around it.
+        # device did not tell the conditions around it.
         return taints(
             measurement,
-            {} if before is None else before.to_json(),
-            {} if after is None else after.to_json(),
+            conditions["before"] or {},
+            conditions["after"] or {},
             best or None,
+            gate=conditions.get("gate"),
+            samples=conditions.get("samples", ()),
         )
 
-    def _environment(self, files: CaseFiles) -> Mapping[str, Any]:
+    def _environment(self, case: Case, files: CaseFiles) -> Mapping[str, Any]:
         return {
             "model_sha256": files.model_sha256,
-            "runner": self.runner.kind,
+            "runner": case.runner,
+            **self.runners[case.runner].environment,
             "device": self.facts.to_json(),
             "limits": asdict(self.limits),
             "simulated": self.device.simulated,
+            **self.environment,
         }
+
+
+def _of_the_link(error: DeviceError) -> bool:
+    """Whether it may be the way to the device that failed, and not what runs there."""
+    if isinstance(error, LaunchTimeout | LaunchLost):
+        return False
+    return isinstance(error, TransientDeviceError)
+
+
+def slots(cases: Iterable[Case], rounds: int, attempts: int) -> Iterable[Slot]:
+    """Every launch that a run may have begun; their positions are not known."""
+    for case in cases:
+        for index in range(rounds):
+            for attempt in range(attempts):
+                yield Slot(case, index, 0, attempt)
 
 
 def _of_this_model(measurement: Measurement, files: CaseFiles) -> bool:
@@ -200,9 +400,82 @@ def _of_this_model(measurement: Measurement, files: CaseFiles) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
-    """Conditions before and after, and what the launch left or how the device failed."""
+class _Left:
+    """What a launch left behind, or how the device failed.
+
+    context: what was written beside it when it was started; {} where that is lost.
+    link: what happened to the link meanwhile.
+    """
+
+    output: LaunchOutput | None
+    error: DeviceError | None
+    context: Mapping[str, Any]
+    link: str = ""
+
+
+def _context(output: LaunchOutput) -> Mapping[str, Any]:
+    try:
+        found = json.loads(output.files.get(_CONTEXT, b"{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Conditions:
+    """The device before, during and after a launch; None is "it did not tell"."""
 
     before: Snapshot | None
     after: Snapshot | None
-    output: RawOutput | DeviceError
+    samples: Sequence[TelemetryPoint]
+    found: Mapping[str, Any]
+    link: str
+
+    def to_json(self) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "before": None if self.before is None else self.before.to_json(),
+            "after": None if self.after is None else self.after.to_json(),
+            **self.found,
+        }
+        if self.samples:
+            told["samples"] = [point.to_json() for point in self.samples]
+        if self.link:
+            told["link"] = self.link
+        return told
+
+
+def _conditions(left: _Left, context: Mapping[str, Any]) -> _Conditions:
+    output = left.output
+    samples: Sequence[TelemetryPoint] = ()
+    if output is not None and output.samples:
+        # A sampler that says nothing readable costs its own lines and no measurement.
+        with suppress(UnreadableSamples):
+            samples = parse_samples(output.samples)
+    return _Conditions(
+        before=None if output is None else _snapshot_of(output.before),
+        after=None if output is None else _snapshot_of(output.after),
+        samples=samples,
+        found=context.get("ready") or {},
+        link=left.link,
+    )
+
+
+def _snapshot_of(text: bytes) -> Snapshot | None:
+    try:
+        return parse_snapshot(text.decode("utf-8", "replace"))
+    except UnreadableState:
+        return None
+
+
+def _with_energy(measurement: Measurement, seen: _Conditions) -> Measurement:
+    if seen.before is None or seen.after is None:
+        return replace(measurement, energy_reason="the device did not tell its state")
+    invokes = measurement.count * measurement.invokes_per_sample
+    energy, reason = energy_mj_per_invoke(
+        seen.samples,
+        seen.before,
+        seen.after,
+        mean_us=measurement.mean_us,
+        measured_s=invokes * measurement.mean_us / 1e6,
+    )
+    return replace(measurement, energy_mj_per_invoke=energy, energy_reason=reason)

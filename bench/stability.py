@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.digest import SampleDigest, digest
 from bench.format import duration
+from bench.headline import Headline, headline
 from bench.power import percent
 from bench.records import LaunchRecord, Measurement, Outcome
 from bench.stats import (
@@ -90,7 +91,7 @@ def judge_stability(
     modes: tuple[Mode, ...] = ()
     if used:
         measured = [item.measurement for item in used if item.measurement is not None]
-        findings += _between_launches([m.p50_us for m in measured], precision)
+        findings += _between_launches(headline(measured), precision)
         findings += _of_clock(measured)
         digests = [d for d in map(_digest_of, measured) if d is not None]
         findings += _of_warm_up(measured)
@@ -155,21 +156,23 @@ def _of_taint(tainted: Sequence[LaunchRecord], made: int, used: Sequence[LaunchR
     return StabilityWord.STABLE, f"{text}; repeated"
 
 
-def _between_launches(p50s_us: Sequence[float], precision: float | None) -> list[_Finding]:
+def _between_launches(of: Headline, precision: float | None) -> list[_Finding]:
     found: list[_Finding] = []
+    p50s_us, resolution = of.values_us, of.resolution_us
     if precision is None:
-        interval = launch_interval(p50s_us)
+        interval = launch_interval(p50s_us, resolution=resolution)
     else:
-        interval = adaptive_interval(p50s_us)
-        check = precision_reached(p50s_us, precision)
+        interval = adaptive_interval(p50s_us, resolution=resolution)
+        check = precision_reached(p50s_us, precision, resolution=resolution)
         if not check.reached:
             found.append((StabilityWord.STABLE, f"precision {check.reason}"))
     median = float(np.median(np.asarray(p50s_us)))
     if interval is not None and median > 0:
         half_width = (interval.high - interval.low) / 2 / median
         if half_width > MAX_HALF_WIDTH:
+            name = "p50" if of.is_p50 else "mean"
             text = (
-                f"launches differ: half width of the p50 interval {percent(half_width)},"
+                f"launches differ: half width of the {name} interval {percent(half_width)},"
                 f" limit {percent(MAX_HALF_WIDTH)}"
             )
             found.append((StabilityWord.NOISY, text))
@@ -190,13 +193,7 @@ def _of_clock(measured: Sequence[Measurement]) -> list[_Finding]:
         text = "clock problem: all samples of a launch are equal"
         found.append((StabilityWord.INVALID, text))
     coarse = [
-        d.step_us
-        for m, d in zip(measured, map(_digest_of, measured), strict=True)
-        if d is not None
-        and d.step_us is not None
-        and d.step_us > MAX_STEP * m.p50_us
-        # With few samples the least difference is large by chance.
-        and d.count >= 100
+        step for m in measured if (step := _step_us(m)) is not None and step > MAX_STEP * _us(m)
     ]
     if coarse:
         text = (
@@ -211,24 +208,46 @@ def _of_clock(measured: Sequence[Measurement]) -> list[_Finding]:
         text = f"below the timer's resolution: {batches.pop()} invokes per sample"
         found.append((StabilityWord.STABLE, text))
     shares = [
-        m.timer_cost_ns / 1e3 / (m.p50_us * m.invokes_per_sample) for m in measured if m.p50_us > 0
+        m.timer_cost_ns / 1e3 / (_us(m) * m.invokes_per_sample)
+        for m in measured
+        if m.timer_cost_ns is not None and _us(m) > 0
     ]
     cost = max(shares, default=0.0)
     if cost > MAX_TIMER_SHARE:
         text = f"the timer costs {percent(cost)} of a sample, limit {percent(MAX_TIMER_SHARE)}"
         found.append((StabilityWord.NOISY, text))
-    unknown = sum(m.load.busy_ns is None for m in measured)
+    unknown = sum(m.load is None or m.load.busy_ns is None for m in measured)
     if unknown:
         text = f"other load and steal time are unknown in {unknown} of {_count(len(measured))}"
         found.append((StabilityWord.STABLE, text))
     return found
 
 
+def _step_us(m: Measurement) -> float | None:
+    """The step of a launch's clock, as its samples or its tool show it; None if neither does."""
+    known = _digest_of(m)
+    if known is None:
+        return m.resolution_us
+    # With few samples the least difference is large by chance.
+    return known.step_us if known.count >= 100 else None
+
+
+def _us(m: Measurement) -> float:
+    return m.mean_us if m.p50_us is None else m.p50_us
+
+
 def _of_warm_up(measured: Sequence[Measurement]) -> list[_Finding]:
-    cold = sum(not m.steady for m in measured)
-    word = StabilityWord.NOT_STEADY if 2 * cold > len(measured) else StabilityWord.STABLE
-    text = f"warm-up never became steady in {cold} of {_count(len(measured))}"
-    return [(word, text)] if cold else []
+    found: list[_Finding] = []
+    cold = sum(m.steady is False for m in measured)
+    if cold:
+        word = StabilityWord.NOT_STEADY if 2 * cold > len(measured) else StabilityWord.STABLE
+        text = f"warm-up never became steady in {cold} of {_count(len(measured))}"
+        found.append((word, text))
+    unknown = sum(m.steady is None for m in measured)
+    if unknown:
+        text = f"whether it was steady is unknown in {unknown} of {_count(len(measured))}"
+        found.append((StabilityWord.STABLE, text))
+    return found
 
 
 def _inside_launches(digests: Sequence[SampleDigest], launches: int) -> list[_Finding]:

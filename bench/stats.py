@@ -106,12 +106,18 @@ def percentile(samples: Sequence[float] | NDArray[Any], q: float) -> float:
     return float(np.percentile(values, q))
 
 
-def launch_interval(values: Iterable[float], confidence: float = 0.95) -> Interval | None:
+def launch_interval(
+    values: Iterable[float], confidence: float = 0.95, *, resolution: float = 0.0
+) -> Interval | None:
     """Hettmansperger-Sheather order-statistic interval of the median over launches.
 
     Distribution-free. Where so few launches cannot reach `confidence`, it is the range
     from smallest to largest with its true confidence (5 launches 93.75 %, 4 launches
     87.5 %); below 4 launches None.
+
+    Args:
+        resolution: smallest step of the values. Each end is at least half of it away from
+            the median, since whole steps that agree do not say more than that.
 
     Raises: ValueError for a value that is not finite.
     """
@@ -122,30 +128,41 @@ def launch_interval(values: Iterable[float], confidence: float = 0.95) -> Interv
     if n < MIN_LAUNCHES_FOR_INTERVAL:
         return None
     if _sign_confidence(n, 1) < confidence:
-        return Interval(y[0], y[-1], _sign_confidence(n, 1), "range")
-    k, weight = _order_statistic(n, confidence)
-    return Interval(
-        _between(y[k - 1], y[k], weight),
-        _between(y[n - k], y[n - k - 1], weight),
-        confidence,
-        "order-statistic",
+        interval = Interval(y[0], y[-1], _sign_confidence(n, 1), "range")
+    else:
+        k, weight = _order_statistic(n, confidence)
+        interval = Interval(
+            _between(y[k - 1], y[k], weight),
+            _between(y[n - k], y[n - k - 1], weight),
+            confidence,
+            "order-statistic",
+        )
+    if not resolution:
+        return interval
+    median = float(np.median(y))
+    return replace(
+        interval,
+        low=min(interval.low, median - resolution / 2),
+        high=max(interval.high, median + resolution / 2),
     )
 
 
-def adaptive_interval(values: Sequence[float]) -> Interval | None:
+def adaptive_interval(values: Sequence[float], *, resolution: float = 0.0) -> Interval | None:
     """The interval of a case that was measured until it was precise enough.
 
     From 7 launches on the 97 % interval, stated as 95 %: looking after every round costs
     the difference. Below that, the plain `launch_interval`.
     """
     if len(values) < MIN_ROUNDS_FOR_PRECISION:
-        return launch_interval(values)
-    interval = launch_interval(values, _PRECISION_CONFIDENCE)
+        return launch_interval(values, resolution=resolution)
+    interval = launch_interval(values, _PRECISION_CONFIDENCE, resolution=resolution)
     assert interval is not None
     return replace(interval, confidence=0.95)
 
 
-def precision_reached(values: Sequence[float], d: float) -> PrecisionCheck:
+def precision_reached(
+    values: Sequence[float], d: float, *, resolution: float = 0.0
+) -> PrecisionCheck:
     """Whether the p50s of the launches, in order of rounds, are precise to `d` (0.02 is 2 %)."""
     n = len(values)
     if not all(math.isfinite(v) and v > 0 for v in values):
@@ -153,7 +170,7 @@ def precision_reached(values: Sequence[float], d: float) -> PrecisionCheck:
     if n < MIN_ROUNDS_FOR_PRECISION:
         reason = f"{n} of at least {MIN_ROUNDS_FOR_PRECISION} rounds"
         return PrecisionCheck(False, None, None, False, reason)
-    interval = adaptive_interval(values)
+    interval = adaptive_interval(values, resolution=resolution)
     assert interval is not None
     half_width = (interval.high - interval.low) / 2 / float(np.median(np.asarray(values)))
     lag1 = serial_correlation(values)
@@ -218,6 +235,7 @@ def paired_ratio(
     other_by_round: Mapping[int, float],
     *,
     delta: float,
+    resolution: float = 0.0,
 ) -> RatioVerdict | None:
     """Compare two cases over the rounds that both have: reference / other, above 1 if faster.
 
@@ -225,13 +243,16 @@ def paired_ratio(
     rounds that cannot reach 95 %: nothing is tested and the verdict is UNCLEAR. None
     where there is no common round.
 
+    Args:
+        resolution: smallest step of a log ratio, the sum of those of both logs.
+
     Raises: ValueError for a value that is not a positive number.
     """
     logs = log_ratios(reference_by_round, other_by_round)
     if not logs:
         return None
     n = len(logs)
-    interval = launch_interval(logs)
+    interval = launch_interval(logs, resolution=resolution)
     significant = None
     if interval is not None and n >= MIN_ROUNDS_FOR_TEST:
         significant = interval.low > 0 or interval.high < 0

@@ -5,7 +5,7 @@ What is absent is no evidence, neither for nor against: it taints nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.power import percent
@@ -21,9 +21,13 @@ THERMAL_STATUS_MODERATE = 2
 _TICK_NS = 10_000_000
 # busy is the difference of a sum of five counters cut to whole ticks (user, nice, system,
 # irq, softirq): its error has a standard deviation of 0.9 ticks, so that two of them are
-# granted. Steal is one counter, off by less than one tick.
+# granted. Steal is one counter, off by less than one tick. A process's own time is four
+# counters, which grants two more ticks where it is read beside the process.
 _BUSY_ALLOWANCE_NS = 2 * _TICK_NS
 _STEAL_ALLOWANCE_NS = _TICK_NS
+_OWN_ALLOWANCE_NS = 2 * _TICK_NS
+# Samples nearer to each other say more of ticks than of load.
+_MIN_WINDOW_S = 0.9
 
 # vcgencmd get_throttled: bits 0 to 3 are live, 16 to 19 say "since boot".
 _THROTTLE_BITS = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
@@ -34,21 +38,33 @@ def taints(
     before: Json,
     after: Json,
     best_mean_khz: Mapping[str, float] | None,
+    *,
+    gate: Json | None = None,
+    samples: Sequence[Json] = (),
 ) -> tuple[str, ...]:
     """Why a launch is tainted, one sentence with figures each; () if it is clean.
 
     Args:
         measurement: what it measured, None if it failed.
-        before, after: devices.telemetry's Snapshot.to_json(); "thermal_status" is
-            Android's, 0 to 6, where a device tells it.
+        before, after: devices.state's Snapshot.to_json().
         best_mean_khz: policy -> highest mean frequency of any launch of the case.
+        gate: devices.thermal's GateResult.to_json(), None where nobody waited.
+        samples: devices.sampler's TelemetryPoint.to_json() in order of time. They tell
+            other load and steal time where the runner did not look at them itself.
     """
-    found = [] if measurement is None else list(_load(measurement.load))
+    load = None if measurement is None else measurement.load
+    if load is not None:
+        found = list(_load(load))
+    elif measurement is not None:
+        found = list(_load_of_samples(samples, before, after))
+    else:
+        found = []
     found += _restart(before, after)
     found += _throttling(before, after)
     found += _frequency(before, after, best_mean_khz or {})
     found += _power(before, after)
     found += _thermal_status(before, after)
+    found += _start(before, gate or {})
     return tuple(found)
 
 
@@ -79,6 +95,31 @@ def _load(load: HostLoad) -> Iterator[str]:
     ):
         share = percent(load.steal_ns / load.wall_ns)
         yield f"steal time: {share} taken by the hypervisor, limit {percent(MAX_STEAL)}"
+
+
+def _load_of_samples(samples: Sequence[Json], before: Json, after: Json) -> Iterator[str]:
+    """Other load between the first and last sample with the program's own time.
+
+    Only inside that window is it known how much of the load was its own. The snapshots
+    around a launch span its start and clean-up too, so that they tell steal time alone.
+    """
+    keys = ("busy_ns", "steal_ns", "own_cpu_ns")
+    inside = [s for s in samples if all(s.get(key) is not None for key in keys)]
+    if len(inside) > 1:
+        first, last = inside[0], inside[-1]
+        wall_s = last["uptime_s"] - first["uptime_s"]
+        busy, steal, own = (last[key] - first[key] for key in keys)
+        if wall_s >= _MIN_WINDOW_S and min(busy, steal, own) >= 0:
+            yield from _load(HostLoad(round(wall_s * 1e9), own + _OWN_ALLOWANCE_NS, busy, steal))
+            return
+    old, new = before.get("cpus") or {}, after.get("cpus") or {}
+    span_s = (after.get("uptime_s") or 0.0) - (before.get("uptime_s") or 0.0)
+    if old and old.keys() == new.keys() and span_s >= _MIN_WINDOW_S:
+        steal = sum(new[cpu]["steal_ns"] - old[cpu]["steal_ns"] for cpu in new)
+        # One tick for each CPU's counter; _load grants one.
+        steal -= (len(new) - 1) * _STEAL_ALLOWANCE_NS
+        if steal >= 0:
+            yield from _load(HostLoad(round(span_s * 1e9), 0, None, steal))
 
 
 def _restart(before: Json, after: Json) -> Iterator[str]:
@@ -117,9 +158,17 @@ def _frequency(before: Json, after: Json, best: Mapping[str, float]) -> Iterator
 
 
 def _power(before: Json, after: Json) -> Iterator[str]:
-    was, now = before.get("charging"), after.get("charging")
+    # What is plugged in is the better evidence: a battery that is full, or held at 80 %,
+    # starts and stops taking charge by itself.
+    was, now = before.get("plugged"), after.get("plugged")
+    if was is None or now is None:
+        was, now = before.get("charging"), after.get("charging")
     if was is not None and now is not None and was != now:
-        yield f"charger: {'connected' if now else 'disconnected'} during the launch"
+        change = "changed" if was and now else "connected" if now else "disconnected"
+        yield f"charger: {change} during the launch"
+    was, now = before.get("power_saver"), after.get("power_saver")
+    if was is not None and now is not None and was != now:
+        yield f"power saver: switched {'on' if now else 'off'} during the launch"
     known = (before.get("battery_percent"), after.get("battery_percent"))
     levels = [level for level in known if level is not None]
     if levels and min(levels) < MIN_BATTERY_PERCENT:
@@ -132,6 +181,15 @@ def _thermal_status(before: Json, after: Json) -> Iterator[str]:
     ]
     if known and max(known) >= THERMAL_STATUS_MODERATE:
         yield f"thermal status: {max(known)}, limit below {THERMAL_STATUS_MODERATE} (MODERATE)"
+
+
+def _start(before: Json, gate: Json) -> Iterator[str]:
+    above_c = (gate.get("limit") or {}).get("taint_above_c")
+    # The snapshot is nearest to the launch; the gate's last reading came just before it.
+    start_c = before.get("temperature_c")
+    start_c = gate.get("end_c") if start_c is None else start_c
+    if above_c is not None and start_c is not None and start_c > above_c:
+        yield f"start temperature: {start_c:.1f} C, limit {above_c:.1f} C"
 
 
 def _policies(before: Json, after: Json) -> Iterator[tuple[str, Json, Json]]:

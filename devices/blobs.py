@@ -14,8 +14,25 @@ from devices.transport import Transport
 # The file comes as stdin because sha256sum escapes odd names in its output.
 _CHECK = """
 [ -f "$1" ] || { echo missing; exit 0; }
+touch -c "$1" 2> /dev/null
 sha256sum < "$1" || exit
 [ -x "$1" ] && echo executable
+exit 0
+"""
+
+# $1: blobs. $2: runs. $3: KiB that may stay. The names of blobs are hashes, so that no
+# name can break the list. A blob that a launch links to has more than one link. Newest
+# first, by the last time that it was asked for.
+_COLLECT = """
+if cd "$2" 2> /dev/null; then find . -maxdepth 1 -mindepth 1 -mtime +30 -exec rm -rf {} +; fi
+cd "$1" 2> /dev/null || exit 0
+kept=0
+for name in $(ls -t); do
+    case $name in *[!0-9a-f]*) continue ;; esac
+    size=$(stat -c %s "$name") && links=$(stat -c %h "$name") || continue
+    kept=$((kept + size / 1024 + 1))
+    if [ "$kept" -gt "$3" ] && [ "$links" = 1 ]; then rm -f "$name"; echo "$name"; fi
+done
 exit 0
 """
 
@@ -73,6 +90,26 @@ class BlobStore:
         raise TransferError(
             f"{source} arrived wrong {_PUSHES} times", device=self._transport.device
         )
+
+    def collect_garbage(self, most_bytes: int, *, deadline: Deadline) -> int:
+        """Remove the blobs that were not asked for the longest, until the rest fits.
+
+        Blobs that a launch links to stay, and so does everything that is not ours. What
+        launches left that nobody has collected for 30 days goes too.
+
+        Returns: how many blobs went. Raises: what Transport.run raises.
+        """
+        result = self._transport.run(
+            [
+                *("sh", "-c", _COLLECT, "edgebench"),
+                *(f"{self._workdir}/blobs", f"{self._workdir}/runs", str(most_bytes // 1024)),
+            ],
+            deadline=deadline,
+        )
+        gone = result.check().text.split()
+        for sha256 in gone:
+            self._present.pop(sha256, None)
+        return len(gone)
 
     def forget(self) -> None:
         """Trust nothing any more: verify every blob again at its next use."""

@@ -10,7 +10,11 @@ DeviceError
     ├── CommandNotFound        there is no such program on the device
     ├── PathMissing            a file that was asked for is not on the device
     ├── PermissionDenied       the device refused
-    └── NoSpace                the device's disk is full
+    ├── NoSpace                the device's disk is full
+    ├── Unauthorized           the device, or this machine, does not trust the other side
+    ├── LeaseHeld              somebody else is using the device
+    ├── LeaseLost              the lease was taken over, or the device restarted
+    └── Unsupported            the device cannot do what was asked
 
 The retry policy follows from the type alone. Every error carries what a person
 needs to act on it: the device, the argv, the exit code and the end of stderr.
@@ -99,3 +103,19 @@ class PermissionDenied(StableDeviceError):
 
 class NoSpace(StableDeviceError):
     """The device's disk is full."""
+
+
+class Unauthorized(StableDeviceError):
+    """The device does not accept this machine, or this machine does not know the device's key."""
+
+
+class LeaseHeld(StableDeviceError):
+    """Somebody else is using the device; the message names who, where and until when."""
+
+
+class LeaseLost(StableDeviceError):
+    """The lease is no longer ours: taken over after it expired or by force, or a restart."""
+
+
+class Unsupported(StableDeviceError):
+    """The device cannot do what was asked of it (a control, a delegate's library, a clock)."""

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from devices.android_facts import AndroidFacts, read_android, soc_of
 from devices.deadline import Deadline
 from devices.errors import TransferError
-from devices.telemetry import parse_cpu_list
+from devices.state import parse_cpu_list
 from devices.transport import Transport
 
 # Sections "@@ name", then what a file or command says; empty where it is not there.
@@ -36,14 +37,39 @@ say product cat /sys/class/dmi/id/sys_vendor /sys/class/dmi/id/product_name
 say virtual systemd-detect-virt --vm
 say bits getconf LONG_BIT
 say libc getconf GNU_LIBC_VERSION
+say user id -u
+say capacity grep -H '' /sys/devices/system/cpu/cpu[0-9]*/cpu_capacity
+say compatible sh -c "tr '\\000' '\\n' < /proc/device-tree/compatible"
+say revision sh -c "grep '^Revision' /proc/cpuinfo"
+say serial sh -c "tr -d '\\000' < /proc/device-tree/serial-number || cat /etc/machine-id"
+if command -v getprop > /dev/null; then
+    for name in ro.product.manufacturer ro.product.model ro.soc.manufacturer ro.soc.model \
+        ro.board.platform ro.hardware ro.build.version.sdk ro.build.version.release \
+        ro.product.cpu.abilist ro.hardware.egl ro.hardware.vulkan ro.serialno; do
+        say "$name" getprop "$name"
+    done
+    say gles sh -c "dumpsys -t 5 SurfaceFlinger | grep -m 1 'GLES:'"
+    say su sh -c 'command -v su'
+    say opencl sh -c 'for lib in libOpenCL.so libOpenCL-pixel.so libOpenCL-car.so libPVROCL.so; do
+        for dir in /vendor/lib64 /system/vendor/lib64 /system/lib64 /vendor/lib /system/lib; do
+            [ -e "$dir/$lib" ] && echo "$dir/$lib" && exit
+        done
+    done'
+fi
 echo '@@ end'
 """
 
 _CLUSTER = re.compile(
     r"/sys/devices/system/cpu/cpufreq/policy(\d+)/(cpuinfo_max_freq|related_cpus):(.*)"
 )
-# What a reboot, a new name or a change of address may alter.
-_NOT_IN_FINGERPRINT = frozenset({"hostname", "ram_kib"})
+_CAPACITY = re.compile(r"/sys/devices/system/cpu/cpu(\d+)/cpu_capacity:(\d+)")
+# What a reboot, a new name or a change of address may alter; and which of equal devices
+# it is, which is no property of the kind.
+_NOT_IN_FINGERPRINT = frozenset({"hostname", "ram_kib", "unit", "root"})
+# Came after the first records; they count only where the device tells them.
+_LATER = frozenset({"soc", "revision", "android", "capacity"})
+# What makers leave in the place of a serial number.
+_NO_SERIAL = re.compile(r"unknown|0123456789abcdef|[0f]*|uninitialized", re.IGNORECASE)
 
 
 class UnreadableFacts(ValueError):
@@ -52,10 +78,17 @@ class UnreadableFacts(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """CPUs that share a clock; max_khz is what the hardware allows."""
+    """CPUs that share a clock.
+
+    Attributes:
+        max_khz: what the hardware allows.
+        capacity: of each of them, where 1024 is the fastest kind of the device
+            (cpu_capacity); None where the kernel does not tell.
+    """
 
     cpus: tuple[int, ...]
     max_khz: int
+    capacity: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +106,14 @@ class Facts:
         board: device tree's model, else vendor and product of the DMI table.
         hypervisor: its name, "unnamed" where only the CPU flag tells; None without one.
         libc: "glibc 2.36"; None for one that does not tell (musl, bionic).
+        soc: name of the chip, on boards as the device tree has it ("brcm,bcm2711").
+        revision: code of a Raspberry Pi's make.
+        android: what only phones have.
+        root: "user" where commands run as root; "su" where a phone has such a program,
+            whether or not it lets anybody in; None without a sign of either.
+        unit: tells equal devices apart: 16 hex digits of the sha256 of the serial number,
+            on a Linux without one of the machine id. Cards copied from one image share a
+            machine id, which is why the serial number goes first.
     """
 
     kind: str
@@ -88,11 +129,20 @@ class Facts:
     hypervisor: str | None
     word_bits: int | None
     libc: str | None
+    soc: str | None = None
+    revision: str | None = None
+    android: AndroidFacts | None = None
+    root: str | None = None
+    unit: str | None = None
 
     @property
     def fingerprint(self) -> str:
-        """Hex sha256 of everything but hostname and ram_kib: alike after every reboot."""
-        stable = {k: v for k, v in asdict(self).items() if k not in _NOT_IN_FINGERPRINT}
+        """Hex sha256 of hardware and system: alike after every reboot, and for equal devices.
+
+        Without hostname, ram_kib, root and unit. What later versions ask for counts only
+        where it is told, so that a device that does not tell it keeps its fingerprint.
+        """
+        stable = _told({k: v for k, v in asdict(self).items() if k not in _NOT_IN_FINGERPRINT})
         text = json.dumps(stable, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -135,12 +185,19 @@ def parse_facts(text: str) -> Facts:
             os=sections["android"] or _os_name(sections["os"]),
             cpu_model=_cpu_model(cpus, _pairs(sections["lscpu"])),
             cpu_count=len(cpus.get("processor", ())) or None,
-            clusters=_clusters(sections["clusters"]),
+            clusters=_clusters(sections["clusters"], sections["capacity"]),
             ram_kib=_number(r"MemTotal:\s*(\d+) kB", sections["meminfo"]),
             board=sections["board"] or " ".join(sections["product"].split()) or None,
             hypervisor=_hypervisor(sections["virtual"], cpus),
             word_bits=_number(r"(\d+)", sections["bits"]),
             libc=sections["libc"] if sections["libc"].startswith("glibc") else None,
+            soc=soc_of(sections)
+            if kind == "android"
+            else next(iter(sections["compatible"].split()[::-1]), None),
+            revision=sections["revision"].partition(":")[2].strip() or None,
+            android=read_android(sections) if kind == "android" else None,
+            root="user" if sections["user"] == "0" else "su" if sections.get("su") else None,
+            unit=_unit(sections.get("ro.serialno", "") or sections["serial"]),
         )
     except KeyError as error:
         raise UnreadableFacts(f"facts without section {error}") from error
@@ -187,19 +244,33 @@ def _cpu_model(cpus: Mapping[str, list[str]], lscpu: Mapping[str, list[str]]) ->
     return " + ".join(dict.fromkeys(names)) or None
 
 
-def _clusters(text: str) -> tuple[Cluster, ...]:
+def _told(value: Any) -> Any:
+    """Without the later fields that are None, at any depth."""
+    if isinstance(value, dict):
+        return {k: _told(v) for k, v in value.items() if v is not None or k not in _LATER}
+    return [_told(inner) for inner in value] if isinstance(value, tuple) else value
+
+
+def _unit(serial: str) -> str | None:
+    if _NO_SERIAL.fullmatch(serial):
+        return None
+    # machine-id(5) asks never to give the id itself away; a serial number is no better.
+    return hashlib.sha256(f"edgebench unit {serial}".encode()).hexdigest()[:16]
+
+
+def _clusters(text: str, capacities: str) -> tuple[Cluster, ...]:
+    known = {int(m[1]): int(m[2]) for m in map(_CAPACITY.fullmatch, capacities.splitlines()) if m}
     policies: dict[int, dict[str, str]] = {}
     for match in map(_CLUSTER.fullmatch, text.splitlines()):
         if match:
             policies.setdefault(int(match[1]), {})[match[2]] = match[3]
-    return tuple(
-        Cluster(
-            cpus=parse_cpu_list(policy["related_cpus"].strip().replace(" ", ",")),
-            max_khz=int(policy["cpuinfo_max_freq"]),
-        )
-        for _, policy in sorted(policies.items())
-        if len(policy) == 2
-    )
+    clusters = []
+    for _, policy in sorted(policies.items()):
+        if len(policy) == 2:
+            cpus = parse_cpu_list(policy["related_cpus"].strip().replace(" ", ","))
+            khz = int(policy["cpuinfo_max_freq"])
+            clusters.append(Cluster(cpus, khz, known.get(cpus[0])))
+    return tuple(clusters)
 
 
 def _hypervisor(detected: str, cpus: Mapping[str, list[str]]) -> str | None:

@@ -2,18 +2,20 @@
 
 The shell side (devices.launch_sh) keeps everything in
 `<workdir>/runs/<launch_id>/`, so a dropped link loses nothing: any Launcher on the
-same workdir can wait for, collect or end what another one started.
+same workdir can wait for, collect or end what another one started. Nothing is removed but
+by `remove`: whoever has stored what came of a launch calls it.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import re
 import tarfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from devices import launch_sh
@@ -34,14 +36,45 @@ from devices.transport import CommandResult, Transport
 
 _LAUNCH_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_HEADER = re.compile(rb"edgebench-launch (\d+) (\d+|-) ([\d.]+) ([\d.]+) (\d+) (\d+)\n")
+_RESULT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_HEADER = re.compile(rb"edgebench-launch (\d+) (\d+|-) ([\d.]+) ([\d.]+)\n")
+_PART = re.compile(rb"(?:(\d+)|-) (\d+)\n")
 _RECONNECT_S = 1.0
 _CLEAN_UP_S = 15.0
+# A device that says nothing for so much longer than it was to wait is out of reach.
+_SLICE_S = 10
+_ANSWER_S = 15.0
+_FETCH_S = 120.0
+# stdout of a runner is a few MB; a delegate that fails may print a line per run for minutes.
+_MOST_KIB = 32 * 1024
+# The wrapper ends a launch that its controller has forgotten, later than any controller.
+_LIMIT_MARGIN_S = 60
 _PRIVATE = ".launch"
+_FIXED_PARTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Scripts of the device's shell that watch a launch.
+
+    Attributes:
+        conditions: run to its end before and after the program.
+        sampler: runs beside the program, in `.launch` of the run directory.
+    """
+
+    conditions: str = ""
+    sampler: str = ""
+
+
+NO_WATCH = Watch()
 
 
 class LaunchLost(TransientDeviceError):
     """A launch ended without an exit status: its wrapper was killed, or the device restarted."""
+
+
+class LaunchTimeout(DeviceTimeout):
+    """The program did not end in time; the device answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +84,21 @@ class LaunchOutput:
     Attributes:
         exit_code: of the program; negative is minus the signal that killed it; 127 and
             126 are sh's words for a program that is not there or cannot be executed.
-        stdout, stderr: whole.
+        stdout, stderr: whole up to 32 MiB; of a longer one both ends, and between them a
+            line that says how much is left out.
         duration_s: from start to end by the device's uptime, to 10 ms.
+        files: name -> content of those of the files asked for that are there.
+        before, after, samples: what the scripts of its Watch said; b"" without one.
     """
 
     exit_code: int
     stdout: bytes
     stderr: bytes
     duration_s: float
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    before: bytes = b""
+    after: bytes = b""
+    samples: bytes = b""
 
 
 class Launcher:
@@ -102,25 +142,24 @@ class Launcher:
         texts: Mapping[str, str],
         env: Mapping[str, str],
         deadline: Deadline,
+        results: Sequence[str] = (),
+        watch: Watch = NO_WATCH,
     ) -> LaunchOutput:
-        """Start, wait and remove, whatever happens; Ctrl-C ends the program.
+        """Start and wait; the directory stays.
 
         A link that drops while the program runs is taken up again until the deadline.
-        What cannot be removed any more is removed when the id is started again.
         Arguments and errors as of `start` and `wait`.
         """
-        try:
-            self.start(launch_id, argv, files=files, texts=texts, env=env, deadline=deadline)
-            while True:
-                try:
-                    return self.wait(launch_id, deadline=deadline)
-                except (DeviceOffline, TransferError):
-                    if deadline.remaining() <= _RECONNECT_S:
-                        raise
-                    self._pause(_RECONNECT_S)
-        finally:
-            with suppress(DeviceError):
-                self.remove(launch_id, deadline=Deadline(_CLEAN_UP_S))
+        self.start(
+            launch_id, argv, files=files, texts=texts, env=env, deadline=deadline, watch=watch
+        )
+        while True:
+            try:
+                return self.wait(launch_id, deadline=deadline, results=results)
+            except (DeviceOffline, TransferError):
+                if deadline.remaining() <= _RECONNECT_S:
+                    raise
+                self._pause(_RECONNECT_S)
 
     def start(
         self,
@@ -131,6 +170,7 @@ class Launcher:
         texts: Mapping[str, str],
         env: Mapping[str, str],
         deadline: Deadline,
+        watch: Watch = NO_WATCH,
     ) -> None:
         """Lay out the run directory and start the program; it runs when this returns.
 
@@ -142,6 +182,8 @@ class Launcher:
             files: name in the run directory -> file of the controller; read-only there.
             texts: name in the run directory -> content.
             env: variables added to the device's environment.
+            deadline: of this call, and, with a margin, of the program itself.
+            watch: what watches the program.
 
         Raises: ValueError (a name or value that no device could take), CommandNotFound
         (no setsid or no sha256sum), NoSpace, CommandFailed, and what BlobStore.ensure and
@@ -150,39 +192,48 @@ class Launcher:
         directory = self.directory(launch_id)
         _check_values(argv, [*files, *texts], env)
         archive = _tar(texts)
+        limit_s = str(math.ceil(deadline.remaining()) + _LIMIT_MARGIN_S)
+        head = [watch.conditions, watch.sampler, limit_s]
         tail = [*(f"{name}={value}" for name, value in env.items()), "--", *argv]
-        result = self._lay_out(directory, files, archive, tail, deadline)
+        result = self._lay_out(directory, files, archive, head, tail, deadline)
         if result.exit_code in (launch_sh.EXISTS, launch_sh.NO_BLOB):
             if result.exit_code == launch_sh.EXISTS:
                 self.remove(launch_id, deadline=deadline)
             else:
                 self._blobs.forget()
-            result = self._lay_out(directory, files, archive, tail, deadline)
+            result = self._lay_out(directory, files, archive, head, tail, deadline)
         if result.exit_code != 0:
             raise _error(result, launch_id)
 
-    def wait(self, launch_id: str, *, deadline: Deadline) -> LaunchOutput:
+    def wait(
+        self, launch_id: str, *, deadline: Deadline, results: Sequence[str] = ()
+    ) -> LaunchOutput:
         """Wait for the end of a launch and fetch its output; the directory stays.
 
-        Raises: DeviceTimeout (the whole process group was ended, or the message says
+        Args:
+            results: names of files in the run directory to bring back, where they are there.
+
+        Raises: LaunchTimeout (the whole process group was ended, or the message says
         that it could not be), LaunchLost (ended likewise), PathMissing (there is no such
         launch), TransferError (the answer was cut off: try again), DeviceOffline (the
         launch goes on: wait again).
         """
-        try:
-            output = self._fetch(launch_id, "wait", deadline)
-        except DeviceTimeout as timeout:
-            raise self._timed_out(launch_id, deadline) from timeout
-        except LaunchLost:
-            with suppress(DeviceError):
-                self.end(launch_id, deadline=Deadline(_CLEAN_UP_S))
-            raise
-        assert output is not None
-        return output
+        while True:
+            seconds = min(_SLICE_S, math.ceil(deadline.remaining()))
+            try:
+                ended = self._wait(launch_id, seconds)
+            except LaunchLost:
+                with suppress(DeviceError):
+                    self.end(launch_id, deadline=Deadline(_CLEAN_UP_S))
+                raise
+            if ended:
+                return self._fetch(launch_id, results)
+            if deadline.expired():
+                raise self._timed_out(launch_id, deadline)
 
-    def collect(self, launch_id: str, *, deadline: Deadline) -> LaunchOutput | None:
+    def collect(self, launch_id: str, *, results: Sequence[str] = ()) -> LaunchOutput | None:
         """The output of a launch, or None while it runs; ends nothing. Raises as `wait`."""
-        return self._fetch(launch_id, "look", deadline)
+        return self._fetch(launch_id, results) if self._wait(launch_id, 0) else None
 
     def end(self, launch_id: str, *, deadline: Deadline) -> None:
         """End the process group of a launch: SIGTERM, after a second SIGKILL, until it is gone.
@@ -205,6 +256,7 @@ class Launcher:
         directory: str,
         files: Mapping[str, Path],
         archive: bytes | None,
+        head: Sequence[str],
         tail: Sequence[str],
         deadline: Deadline,
     ) -> CommandResult:
@@ -218,6 +270,7 @@ class Launcher:
             directory,
             launch_sh.WRAPPER,
             texts,
+            *head,
             *links,
             "--",
             *tail,
@@ -231,21 +284,48 @@ class Launcher:
         argv = ["sh", "-c", script, "edgebench", *arguments]
         return self._transport.run(argv, deadline=deadline, stdin=stdin)
 
-    def _fetch(self, launch_id: str, how: str, deadline: Deadline) -> LaunchOutput | None:
-        result = self._script(launch_sh.WAIT, self.directory(launch_id), how, deadline=deadline)
+    def _wait(self, launch_id: str, seconds: int) -> bool:
+        """Whether a launch has ended, after at most so many seconds."""
+        directory = self.directory(launch_id)
+        try:
+            result = self._script(
+                launch_sh.WAIT, directory, str(seconds), deadline=Deadline(seconds + _ANSWER_S)
+            )
+        except DeviceTimeout as timeout:
+            raise DeviceOffline(
+                f"no answer within {timeout.message}", device=timeout.device
+            ) from timeout
         if result.exit_code == launch_sh.RUNNING:
-            return None
+            return False
         if result.exit_code != 0:
             raise _error(result, launch_id)
-        return _parse(result, launch_id)
+        return True
 
-    def _timed_out(self, launch_id: str, deadline: Deadline) -> DeviceTimeout:
+    def _fetch(self, launch_id: str, results: Sequence[str]) -> LaunchOutput:
+        for name in results:
+            if not _RESULT.fullmatch(name):
+                raise ValueError(f"not a name for a result: {name!r}")
+        directory = self.directory(launch_id)
+        deadline = Deadline(_FETCH_S)
+        most = str(_MOST_KIB)
+        try:
+            result = self._script(launch_sh.FETCH, directory, most, *results, deadline=deadline)
+        except DeviceTimeout as timeout:
+            raise DeviceOffline(
+                f"the output of launch {launch_id} did not come within {_FETCH_S:g} s",
+                device=timeout.device,
+            ) from timeout
+        if result.exit_code != 0:
+            raise _error(result, launch_id)
+        return _parse(result, launch_id, results)
+
+    def _timed_out(self, launch_id: str, deadline: Deadline) -> LaunchTimeout:
         try:
             self.end(launch_id, deadline=Deadline(_CLEAN_UP_S))
             fate = "its processes were ended"
         except DeviceError as error:
             fate = f"and its processes may still run ({error.message})"
-        return DeviceTimeout(
+        return LaunchTimeout(
             f"launch {launch_id} did not end within {deadline.seconds:g} s; {fate}",
             device=self._transport.device,
         )
@@ -281,22 +361,50 @@ def _tar(texts: Mapping[str, str]) -> bytes | None:
     return buffer.getvalue()
 
 
-def _parse(result: CommandResult, launch_id: str) -> LaunchOutput:
+def _parse(result: CommandResult, launch_id: str, results: Sequence[str]) -> LaunchOutput:
+    cut_off = TransferError(
+        f"the output of launch {launch_id} did not arrive whole",
+        device=result.device,
+        stderr=result.stderr,
+    )
     header = _HEADER.match(result.stdout)
-    body = result.stdout[header.end() :] if header else b""
-    if header is None or len(body) != int(header[5]) + int(header[6]):
-        raise TransferError(
-            f"the output of launch {launch_id} did not arrive whole",
-            device=result.device,
-            stderr=result.stderr,
-        )
-    stdout_bytes = int(header[5])
+    if header is None:
+        raise cut_off
+    at = header.end()
+    sizes: list[tuple[int | None, int]] = []
+    for _ in range(_FIXED_PARTS + len(results)):
+        part = _PART.match(result.stdout, at)
+        if part is None:
+            raise cut_off
+        sizes.append((None if part[1] is None else int(part[1]), int(part[2])))
+        at = part.end()
+    if len(result.stdout) - at != sum(sent for _, sent in sizes):
+        raise cut_off
+    parts: list[bytes | None] = []
+    for size, sent in sizes:
+        body = result.stdout[at : at + sent]
+        at += sent
+        parts.append(None if size is None else _whole(body, size))
+    stdout, stderr, before, after, samples, *files = parts
     return LaunchOutput(
         exit_code=int(header[1]) if header[2] == b"-" else -int(header[2]),
-        stdout=body[:stdout_bytes],
-        stderr=body[stdout_bytes:],
+        stdout=stdout or b"",
+        stderr=stderr or b"",
         duration_s=round(float(header[4]) - float(header[3]), 2),
+        files={n: f for n, f in zip(results, files, strict=True) if f is not None},
+        before=before or b"",
+        after=after or b"",
+        samples=samples or b"",
     )
+
+
+def _whole(body: bytes, size: int) -> bytes:
+    """A part as it is, or its two ends with a word on what lies between."""
+    if len(body) == size:
+        return body
+    half = len(body) // 2
+    gap = f"\n[edgebench: {size - len(body)} bytes left out]\n".encode()
+    return body[:half] + gap + body[half:]
 
 
 def _error(result: CommandResult, launch_id: str) -> DeviceError:
@@ -311,6 +419,9 @@ def _error(result: CommandResult, launch_id: str) -> DeviceError:
                 f"launch {launch_id} ended without an exit status: its wrapper was killed"
                 " (out of memory?) or the device restarted"
             )
+        case launch_sh.LIMIT:
+            kind = LaunchLost
+            message = f"launch {launch_id} outlived its limit and was ended on the device"
         case launch_sh.NOT_STARTED:
             kind, message = TransientDeviceError, f"launch {launch_id} was not started"
         case launch_sh.NO_BLOB:

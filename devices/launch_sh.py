@@ -4,13 +4,18 @@ Everything of a launch lies in its run directory, which is the program's working
 directory. The files of the wrapper lie in `.launch` below it:
 
     group    process group, start time of its leader in clock ticks, boot id
+    before   the conditions before the program, as the caller's script tells them
+    after    the conditions after it
+    samples  what the caller's sampler said while the program ran
     stdout   of the program
     stderr   of the program
     note     what the wrapper's shell itself said
+    limit    there where the wrapper ended the program because its time was up
     status   exit status, signal or "-", start and end in seconds of uptime
 
 `group` and `status` appear whole or not at all. Values come in as positional
-parameters, never as text of a script.
+parameters, never as text of a script. All that a record needs lies on the device until
+the caller has stored it: neither a dropped link nor a killed controller loses a launch.
 """
 
 from __future__ import annotations
@@ -24,9 +29,14 @@ RUNNING = 85
 VANISHED = 86
 SURVIVED = 87
 NO_SETSID = 88
+LIMIT = 89
 
 # The leader of the process group and small parent of the program.
-# $@: NAME=VALUE for the environment ..., "--", the program and its arguments.
+# $1: script that tells the conditions, or "". $2: sampler, or "". $3: seconds after which
+# the group ends itself, whoever has forgotten it. Then NAME=VALUE for the environment ...,
+# "--", the program and its arguments.
+#
+# A script of conditions that hangs (a dead system service) may not hang the launch.
 #
 # A shell reports a child's death by signal on its own stderr (`note`), which tells
 # SIGSEGV from `exit 139`. SIGINT and SIGPIPE are never reported; where a trial shows a
@@ -36,6 +46,8 @@ NO_SETSID = 88
 # included, so that nothing of this launch runs beside the next.
 WRAPPER = r"""
 now() { read -r uptime rest < /proc/uptime || uptime=$(date +%s); } 2>/dev/null
+conditions=$1 sampler=$2 limit=$3
+shift 3
 read -r line < /proc/$$/stat || exit
 read -r boot < /proc/sys/kernel/random/boot_id || exit
 (
@@ -44,6 +56,15 @@ read -r boot < /proc/sys/kernel/random/boot_id || exit
 ) || exit
 echo started
 exec > /dev/null
+if timeout 5 true 2> /dev/null; then bounded='timeout 20'; else bounded=; fi
+tell() { [ -z "$conditions" ] || $bounded sh -c "$conditions" < /dev/null > "$1" 2> /dev/null; }
+( sleep "$limit"; : > .launch/limit; kill -KILL 0 ) 2> /dev/null &
+tell .launch/before
+sampling=
+if [ -n "$sampler" ]; then
+    ( cd .launch && exec sh -c "$sampler" < /dev/null > samples 2> /dev/null ) &
+    sampling=$!
+fi
 now; start=$uptime
 (
     exec > .launch/stdout 2> .launch/stderr
@@ -61,17 +82,20 @@ if [ "$code" -gt 128 ] && [ "$code" -lt 193 ]; then
         [ -s .launch/trial ] && signal=-
     fi
 fi
+[ -z "$sampling" ] || kill -KILL "$sampling"
+tell .launch/after
 echo "$code $signal $start $end" > .launch/status.new && mv .launch/status.new .launch/status
 kill -KILL 0
 """
 
 # $1: run directory. $2: WRAPPER. $3: "texts" where a tar archive comes as stdin.
-# Then blob and name of each file ..., "--", and the parameters of WRAPPER.
+# $4, $5, $6: the first three of WRAPPER. Then blob and name of each file ..., "--", and
+# the other parameters of WRAPPER.
 # Returns once the process group is on record: the wrapper says so on a pipe. One line
 # is read and not the end of the pipe, because mksh keeps a copy of it open.
 START = r"""
-dir=$1 wrapper=$2 texts=$3
-shift 3
+dir=$1 wrapper=$2 texts=$3 conditions=$4 sampler=$5 limit=$6
+shift 6
 fail() { cd / && rm -rf "$dir"; exit "$1"; }
 command -v setsid > /dev/null || exit 88
 LC_ALL=C mkdir "$dir" 2> /dev/null || {
@@ -86,7 +110,10 @@ while [ "$1" != -- ]; do
 done
 shift
 [ "$texts" != texts ] || LC_ALL=C tar -xof - || fail 1
-{ setsid sh -c "$wrapper" edgebench "$@" < /dev/null 2> .launch/note & } | {
+{
+    setsid sh -c "$wrapper" edgebench "$conditions" "$sampler" "$limit" "$@" \
+        < /dev/null 2> .launch/note &
+} | {
     read -r said
     [ "$said" = started ]
 } || { cat .launch/note >&2; fail 83; }
@@ -130,26 +157,56 @@ end() {
 }
 """
 
-# $1: run directory. $2: "wait", or "look" not to wait for the end.
-# Answers one line and the bytes of stdout and stderr. One process on the device looks
-# ten times a second; it costs a measurement beside it under 1 % of one core.
+# $1: run directory. $2: seconds to wait at most for the end; 0 only looks.
+# One process on the device looks ten times a second; it costs a measurement beside it
+# under 1 % of one core.
 WAIT = (
     _GROUP
     + r"""
 [ -d "$1" ] || exit 84
 cd "$1/.launch" 2> /dev/null || exit 83
 { read -r group start boot < group; } 2> /dev/null || exit 83
+looks=$(($2 * 10))
 while [ ! -f status ]; do
-    leader || { [ -f status ] && break; exit 86; }
-    [ "$2" = wait ] || exit 85
+    leader || { [ -f status ] && break; [ -f limit ] && exit 89; exit 86; }
+    [ "$looks" -gt 0 ] || exit 85
+    looks=$((looks - 1))
     nap
 done
-read -r code signal began ended < status
-out=$(wc -c < stdout) && err=$(wc -c < stderr) || exit
-echo edgebench-launch $code $signal $began $ended $out $err
-cat stdout stderr
 """
 )
+
+# $1: run directory of a launch that has ended. $2: greatest number of KiB of each part;
+# of a longer one its two ends are sent. $3 ...: names of further files there.
+# Answers the status, a line "size bytes-sent" for each part, "-" where there is none,
+# then the parts one after another.
+FETCH = r"""
+[ -f "$1/.launch/status" ] || exit 84
+cd "$1" || exit
+most=$(($2 * 1024)) half=$(($2 / 2))
+shift 2
+read -r code signal began ended < .launch/status
+echo "edgebench-launch $code $signal $began $ended"
+parts() {
+    "$@" .launch/stdout && "$@" .launch/stderr && "$@" .launch/before &&
+        "$@" .launch/after && "$@" .launch/samples
+}
+measure() {
+    [ -f "$1" ] || { echo '- 0'; return 0; }
+    size=$(wc -c < "$1") || return
+    if [ "$size" -gt "$most" ]; then echo $size $((half * 2048)); else echo $size $size; fi
+}
+send() {
+    [ -f "$1" ] || return 0
+    size=$(wc -c < "$1") || return
+    [ "$size" -gt "$most" ] || { cat "$1"; return; }
+    dd if="$1" bs=1024 count="$half" 2> /dev/null && tail -c $((half * 1024)) "$1"
+}
+parts measure || exit
+for file in "$@"; do measure "./$file" || exit; done
+parts send || exit
+for file in "$@"; do send "./$file" || exit; done
+"""
 
 # $1: run directory.
 END = _GROUP + 'end "$1"\n'

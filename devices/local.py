@@ -187,7 +187,7 @@ class LocalTransport:
             temporary.replace(target)
             temporary = None
         except (OSError, ValueError) as error:
-            raise _copy_error(error, source, target, self._device) from error
+            raise copy_error(error, source, target, self._device) from error
         finally:
             if temporary is not None:
                 with suppress(OSError):
@@ -242,7 +242,7 @@ def _signal_group(group: int, number: signal.Signals) -> None:
         os.killpg(group, number)
 
 
-def _copy_error(error: Exception, source: Path, target: Path, device: str) -> DeviceError:
+def copy_error(error: Exception, source: Path, target: Path, device: str) -> DeviceError:
     """The typed error for what the system said about a copy."""
     number = error.errno if isinstance(error, OSError) else None
     message = f"{source} cannot be copied to {target}: {error}"

@@ -1,110 +1,68 @@
-"""The state of a device at one moment: temperature, frequency, load, memory, power."""
+"""The state of a device at one moment, read in one command."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
+from devices import dumpsys
 from devices.deadline import Deadline
 from devices.errors import TransferError
+from devices.power import pmic_w
+from devices.sensors import Place, celsius, place_of
+from devices.state import CpuTimes, FrequencyPolicy, Snapshot, mean_khz, parse_cpu_list
 from devices.transport import Transport
 
-# One line per fact, "path:content"; two processes in all. What is not there is left out.
-_SCRIPT = """
+__all__ = [
+    "SCRIPT",
+    "CpuTimes",
+    "FrequencyPolicy",
+    "Snapshot",
+    "UnreadableState",
+    "mean_khz",
+    "parse_cpu_list",
+    "parse_snapshot",
+    "snapshot",
+]
+
+# One line per fact, "path:content" or "source:line", so that no text of a service or file
+# can pass for another's. Two processes on a board, a dozen on a phone: between launches
+# only. What is not there is left out.
+SCRIPT = """
 echo edgebench-telemetry 1
-grep -H '' /proc/uptime /proc/loadavg /proc/sys/kernel/random/boot_id \
+grep -H '' /proc/uptime /proc/loadavg /proc/sys/kernel/random/boot_id /proc/pressure/memory \
     /sys/class/thermal/thermal_zone*/type /sys/class/thermal/thermal_zone*/temp \
     /sys/class/hwmon/hwmon*/name /sys/class/hwmon/hwmon*/temp1_input \
     /sys/devices/system/cpu/cpufreq/policy*/scaling_max_freq \
+    /sys/devices/system/cpu/cpufreq/policy*/scaling_cur_freq \
     /sys/devices/system/cpu/cpufreq/policy*/scaling_governor \
     /sys/devices/system/cpu/cpufreq/policy*/stats/time_in_state \
     /sys/class/power_supply/*/type /sys/class/power_supply/*/scope \
-    /sys/class/power_supply/*/capacity /sys/class/power_supply/*/status 2> /dev/null
+    /sys/class/power_supply/*/capacity /sys/class/power_supply/*/status \
+    /sys/class/power_supply/*/current_now /sys/class/power_supply/*/voltage_now \
+    /sys/class/power_supply/*/temp /sys/class/power_supply/*/online 2> /dev/null
 grep -HE '^(cpu[0-9]|MemAvailable|Cpus_allowed_list)' \
     /proc/stat /proc/meminfo /proc/self/status 2> /dev/null
-command -v vcgencmd > /dev/null && vcgencmd get_throttled 2>&1 | sed 's/^/vcgencmd:/'
+if command -v vcgencmd > /dev/null; then
+    vcgencmd get_throttled 2>&1 | sed 's/^/vcgencmd:/'
+    vcgencmd pmic_read_adc 2>&1 | sed 's/^/pmic:/'
+fi
+if command -v dumpsys > /dev/null; then
+    dumpsys -t 5 battery 2>&1 | sed 's/^/battery:/'
+    dumpsys -t 5 thermalservice 2>&1 | sed 's/^/thermal:/'
+    dumpsys -t 5 power 2>&1 | grep -E '^ *(mWakefulness=|Display Power: state=)' | sed 's/^/power:/'
+    settings get global low_power 2>&1 | sed 's/^/low_power:/'
+fi
 echo edgebench-telemetry end
 """
 
 # USER_HZ, the unit of /proc/stat, is 100 on every architecture that runs TFLite (proc(5)).
 _NS_PER_TICK = 10_000_000
-# Names that kernels give the sensors of processors; not of battery, skin, modem or GPU.
-# acpitz is left out: on many boards it is a constant.
-_PROCESSOR = re.compile(
-    r"cpu|soc|pkg_temp|tctl|^(big|mid|little)\b|coretemp|k10temp|zenpower", re.IGNORECASE
-)
-# Outside of it a sensor is off (0), unplugged (-274) or does not count in milli-degrees.
-_PLAUSIBLE_C = (1.0, 150.0)
 
 
 class UnreadableState(ValueError):
     """The text is not what the telemetry script prints, or only part of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class CpuTimes:
-    """Cumulative times of one CPU since boot, ns.
-
-    Attributes:
-        busy_ns: user + nice + system + irq + softirq.
-        steal_ns: taken by a hypervisor.
-    """
-
-    busy_ns: int
-    steal_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class FrequencyPolicy:
-    """CPUs that share a clock; None is what the kernel does not tell.
-
-    Attributes:
-        max_khz: scaling_max_freq, the limit in force.
-        governor: scaling_governor.
-        time_in_state: kHz -> time spent there since boot, units of 10 ms.
-    """
-
-    max_khz: int | None = None
-    governor: str | None = None
-    time_in_state: Mapping[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The state of a device; None or an empty mapping is "the device does not tell".
-
-    Attributes:
-        uptime_s: seconds since boot, a monotonic clock of 10 ms.
-        boot_id: changes with every boot.
-        temperature_c: highest of the processor's sensors, and the name of that sensor.
-        cpus: number of CPU -> its times.
-        load_1m: load average of a minute.
-        policies: name ("policy0") -> frequency policy.
-        mem_available_kib: MemAvailable.
-        allowed_cpus: CPUs that a fresh process may use.
-        battery_percent, charging: of the first battery that is no peripheral's.
-        throttled_bits: of `vcgencmd get_throttled`; 0 is a Pi that reports no trouble.
-    """
-
-    uptime_s: float
-    boot_id: str | None = None
-    temperature_c: float | None = None
-    temperature_zone: str | None = None
-    cpus: Mapping[int, CpuTimes] | None = None
-    load_1m: float | None = None
-    policies: Mapping[str, FrequencyPolicy] | None = None
-    mem_available_kib: int | None = None
-    allowed_cpus: tuple[int, ...] | None = None
-    battery_percent: int | None = None
-    charging: bool | None = None
-    throttled_bits: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Field names as keys, plain JSON values; numbers that are keys become strings."""
-        value: dict[str, Any] = _plain(asdict(self))
-        return value
 
 
 def snapshot(transport: Transport, deadline: Deadline) -> Snapshot:
@@ -113,31 +71,11 @@ def snapshot(transport: Transport, deadline: Deadline) -> Snapshot:
     Raises: what Transport.run raises, CommandFailed, TransferError (its answer cannot
     be read, most likely cut off).
     """
-    result = transport.run(["sh", "-c", _SCRIPT], deadline=deadline).check()
+    result = transport.run(["sh", "-c", SCRIPT], deadline=deadline).check()
     try:
         return parse_snapshot(result.text)
     except UnreadableState as error:
         raise TransferError(str(error), device=result.device, stderr=result.stderr) from error
-
-
-def mean_khz(before: Snapshot, after: Snapshot) -> dict[str, float]:
-    """Mean frequency of each policy between two snapshots, from its residency, kHz.
-
-    A policy is left out where either snapshot has no residency of it, where no time
-    passed, or where the counters were reset or the device restarted in between.
-    """
-    means: dict[str, float] = {}
-    if before.boot_id != after.boot_id:
-        return means
-    for name, policy in (after.policies or {}).items():
-        earlier = (before.policies or {}).get(name, FrequencyPolicy()).time_in_state
-        if earlier is None or policy.time_in_state is None:
-            continue
-        spent = {khz: t - earlier.get(khz, 0) for khz, t in policy.time_in_state.items()}
-        total = sum(spent.values())
-        if total > 0 and min(spent.values()) >= 0:
-            means[name] = sum(khz * t for khz, t in spent.items()) / total
-    return means
 
 
 def parse_snapshot(text: str) -> Snapshot:
@@ -160,7 +98,10 @@ def parse_snapshot(text: str) -> Snapshot:
                 break
         else:
             raise UnreadableState(f"unknown telemetry line: {line!r}")
-    return found.snapshot()
+    try:
+        return found.snapshot()
+    except ValueError as error:
+        raise UnreadableState(f"telemetry: {error}") from error
 
 
 class _Found:
@@ -172,6 +113,7 @@ class _Found:
         self.cpus: dict[int, CpuTimes] = {}
         self.policies: dict[str, dict[str, Any]] = {}
         self.supplies: dict[str, dict[str, str]] = {}
+        self.texts: dict[str, list[str]] = {}
 
     def uptime(self, value: str) -> None:
         self.scalars["uptime_s"] = float(value)
@@ -182,15 +124,14 @@ class _Found:
     def boot_id(self, value: str) -> None:
         self.scalars["boot_id"] = value
 
+    def pressure(self, value: str) -> None:
+        self.scalars["mem_pressure_percent"] = float(value)
+
     def memory(self, value: str) -> None:
         self.scalars["mem_available_kib"] = int(value)
 
     def allowed(self, value: str) -> None:
         self.scalars["allowed_cpus"] = parse_cpu_list(value)
-
-    def throttled(self, value: str) -> None:
-        if match := re.fullmatch(r"throttled=0x([0-9a-fA-F]+)", value.strip()):
-            self.scalars["throttled_bits"] = int(match[1], 16)
 
     def sensor(self, name: str, key: str, value: str) -> None:
         self.sensors.setdefault(name, {})[key] = value
@@ -202,8 +143,8 @@ class _Found:
             steal_ns=steal * _NS_PER_TICK,
         )
 
-    def max_khz(self, policy: str, value: str) -> None:
-        self.policies.setdefault(policy, {})["max_khz"] = int(value)
+    def khz(self, policy: str, key: str, value: str) -> None:
+        self.policies.setdefault(policy, {})[f"{key}_khz"] = int(value)
 
     def governor(self, policy: str, value: str) -> None:
         self.policies.setdefault(policy, {})["governor"] = value
@@ -215,30 +156,61 @@ class _Found:
     def supply(self, name: str, key: str, value: str) -> None:
         self.supplies.setdefault(name, {})[key] = value
 
+    def text(self, source: str, line: str) -> None:
+        self.texts.setdefault(source, []).append(line)
+
+    def nothing(self) -> None:
+        """A line that is known and tells nothing."""
+
     def snapshot(self) -> Snapshot:
         if "uptime_s" not in self.scalars:
             raise UnreadableState("telemetry without /proc/uptime")
-        temperature = self._temperature()
-        battery = self._battery()
-        capacity = battery.get("capacity", "")
+        battery = dumpsys.read_battery(self.texts.get("battery", ()))
+        thermal = dumpsys.read_thermal(self.texts.get("thermal", ()))
+        hal = (thermal and thermal.hal_c) or {}
+        kernel = self._battery()
+        # What the service says goes first: it knows which of a phone's gauges counts.
+        status = (battery and battery.status) or kernel.get("status")
+        soc = self._hottest("soc") or _hal(hal, "CPU", "SOC")
+        skin = self._hottest("skin") or _hal(hal, "SKIN")
+        cell = (
+            battery.temperature_c if battery else None,
+            celsius(kernel.get("temp", ""), 10),
+            (self._hottest("battery") or (None,))[0],
+            hal.get("BATTERY"),
+        )
         return Snapshot(
-            temperature_c=temperature[0] if temperature else None,
-            temperature_zone=temperature[1] if temperature else None,
+            temperature_c=soc[0] if soc else None,
+            temperature_zone=soc[1] if soc else None,
+            skin_c=skin[0] if skin else None,
+            battery_c=next((degrees for degrees in cell if degrees is not None), None),
+            hal_c=hal or None,
+            thermal_status=thermal.status if thermal else None,
             cpus=self.cpus or None,
             policies={name: FrequencyPolicy(**p) for name, p in self.policies.items()} or None,
-            battery_percent=int(capacity) if capacity.isdecimal() else None,
-            charging=_CHARGING.get(battery.get("status", "")),
+            battery_percent=battery.percent
+            if battery and battery.percent is not None
+            else _percent(kernel.get("capacity", "")),
+            battery_status=status if status in _CHARGING else None,
+            charging=_CHARGING.get(status or ""),
+            plugged=battery.plugged if battery and battery.plugged is not None else self._online(),
+            battery_current_raw=_whole(kernel.get("current_now", "")),
+            battery_voltage_mv=battery.voltage_mv
+            if battery and battery.voltage_mv is not None
+            else _millivolts(kernel.get("voltage_now", "")),
+            power_saver=_POWER_SAVER.get("\n".join(self.texts.get("low_power", ()))),
+            screen_on=dumpsys.read_screen(self.texts.get("power", ())),
+            pmic_w=pmic_w(self.texts.get("pmic", ())),
+            **self._throttled(),
             **self.scalars,
         )
 
-    def _temperature(self) -> tuple[float, str] | None:
+    def _hottest(self, place: Place) -> tuple[float, str] | None:
         readings = []
         for sensor in self.sensors.values():
-            name, value = sensor.get("name", ""), sensor.get("value", "")
-            if _PROCESSOR.search(name) and re.fullmatch(r"-?\d+", value):
-                celsius = int(value) / 1000
-                if _PLAUSIBLE_C[0] <= celsius <= _PLAUSIBLE_C[1]:
-                    readings.append((celsius, name))
+            name, degrees = sensor.get("name", ""), celsius(sensor.get("value", ""), 1000)
+            if degrees is not None and place_of(name) == place:
+                readings.append((degrees, name))
         return max(readings, default=None)
 
     def _battery(self) -> Mapping[str, str]:
@@ -247,18 +219,59 @@ class _Found:
                 return supply
         return {}
 
+    def _online(self) -> tuple[str, ...] | None:
+        """Types of the supplies that are plugged in; None where none says whether it is."""
+        inputs = [
+            (supply.get("type", name), supply["online"])
+            for name, supply in sorted(self.supplies.items())
+            if "online" in supply and supply.get("type") != "Battery"
+        ]
+        return tuple(kind for kind, online in inputs if online != "0") if inputs else None
+
+    def _throttled(self) -> dict[str, Any]:
+        text = "\n".join(self.texts.get("vcgencmd", ())).strip()
+        if not text:
+            return {}
+        if match := re.fullmatch(r"throttled=0x([0-9a-fA-F]{1,8})", text):
+            return {"throttled_bits": int(match[1], 16)}
+        if "open device file" in text or "/dev/vcio" in text or "/dev/vchiq" in text:
+            return {"throttled_reason": "vcgencmd was refused: add this user to the group video"}
+        return {"throttled_reason": f"vcgencmd said {text[:200]!r}"}
+
+
+def _hal(hal: Mapping[str, float], *kinds: str) -> tuple[float, str] | None:
+    return max(((hal[k], f"HAL {k}") for k in kinds if k in hal), default=None)
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"-?[0-9]{1,12}", text) else None
+
+
+def _percent(text: str) -> int | None:
+    value = _whole(text)
+    return value if value is not None and 0 <= value <= 100 else None
+
+
+def _millivolts(microvolts: str) -> float | None:
+    value = _whole(microvolts)
+    return value / 1000 if value is not None and 2_000_000 <= value <= 30_000_000 else None
+
 
 # Values of power_supply's `status` (Documentation/ABI/testing/sysfs-class-power); a full
 # battery that is plugged in says Full, and "Unknown" stays unknown.
 _CHARGING = {"Charging": True, "Full": True, "Discharging": False, "Not charging": False}
+# Of `settings get global low_power`; "null" is one that was never set, and off.
+_POWER_SAVER = {"0": False, "null": False, "1": True}
 
-_CPUFREQ = r"/sys/devices/system/cpu/cpufreq/(policy\d+)"
+_CPUFREQ = r"/sys/devices/system/cpu/cpufreq/(policy[0-9]+)"
 _LINES: tuple[tuple[re.Pattern[str], Callable[..., None]], ...] = tuple(
     (re.compile(pattern), take)
     for pattern, take in (
         (r"/proc/uptime:([\d.]+) .*", _Found.uptime),
         (r"/proc/loadavg:([\d.]+) .*", _Found.load),
         (r"/proc/sys/kernel/random/boot_id:([0-9a-f-]+)", _Found.boot_id),
+        (r"/proc/pressure/memory:some avg10=([\d.]+) .*", _Found.pressure),
+        (r"/proc/pressure/memory:full .*", _Found.nothing),
         (r"/proc/stat:cpu(\d+) (.*)", _Found.cpu),
         (r"/proc/meminfo:MemAvailable:\s*(\d+) kB", _Found.memory),
         (r"/proc/self/status:Cpus_allowed_list:\s*([\d,-]+)", _Found.allowed),
@@ -269,28 +282,16 @@ _LINES: tuple[tuple[re.Pattern[str], Callable[..., None]], ...] = tuple(
         ),
         (r"/sys/class/(hwmon/hwmon\d+)/name:(.*)", lambda f, n, v: f.sensor(n, "name", v)),
         (r"/sys/class/(hwmon/hwmon\d+)/temp1_input:(.*)", lambda f, n, v: f.sensor(n, "value", v)),
-        (_CPUFREQ + r"/scaling_max_freq:(\d+)", _Found.max_khz),
+        (_CPUFREQ + r"/scaling_(max|cur)_freq:(\d+)", _Found.khz),
+        # A driver that cannot tell the present frequency says "<unknown>".
+        (_CPUFREQ + r"/scaling_cur_freq:<unknown>", lambda f, n: f.nothing()),
         (_CPUFREQ + r"/scaling_governor:(.+)", _Found.governor),
         (_CPUFREQ + r"/stats/time_in_state:(\d+) (\d+)", _Found.residency),
-        (r"/sys/class/power_supply/(.+)/(type|scope|capacity|status):(.*)", _Found.supply),
-        (r"vcgencmd:(.*)", _Found.throttled),
+        (
+            r"/sys/class/power_supply/(.+)/"
+            r"(type|scope|capacity|status|current_now|voltage_now|temp|online):(.*)",
+            _Found.supply,
+        ),
+        (r"(vcgencmd|pmic|battery|thermal|power|low_power):(.*)", _Found.text),
     )
 )
-
-
-def parse_cpu_list(text: str) -> tuple[int, ...]:
-    """CPU numbers of the kernel's list format, "0-3,6" (cpuset(7)), ascending.
-
-    Raises: ValueError.
-    """
-    cpus: set[int] = set()
-    for part in text.strip().split(","):
-        first, _, last = part.partition("-")
-        cpus.update(range(int(first), int(last or first) + 1))
-    return tuple(sorted(cpus))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    return list(value) if isinstance(value, tuple) else value

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from bench.config import DeviceGates, GatesConfig
 from bench.format import confidence_remark, duration, duration_interval, memory, points, size
+from bench.records import Source
 from bench.stability import StabilityWord
 from bench.stats import Interval
 from reports.measured import why_not_as_requested
@@ -139,7 +140,7 @@ def _ratio(value: float) -> str:
 
 def _device_gates(row: Row, limits: DeviceGates) -> Iterator[GateResult]:
     for name, limit, value, interval, absent in (
-        ("p50_us_max", limits.p50_us_max, row.p50_us, row.p50_interval_us, None),
+        ("p50_us_max", limits.p50_us_max, row.p50_us, row.p50_interval_us, _p50_reason(row)),
         ("p90_us_max", limits.p90_us_max, row.p90_us, row.p90_interval_us, row.p90_reason),
         ("p95_us_max", limits.p95_us_max, row.p95_us, row.p95_interval_us, row.p90_reason),
     ):
@@ -155,6 +156,12 @@ def _device_gates(row: Row, limits: DeviceGates) -> Iterator[GateResult]:
         yield _plain_gate("peak_rss_kib_max", limits.peak_rss_kib_max, known, shown, row.failure)
 
 
+def _p50_reason(row: Row) -> str | None:
+    if row.p50_source is not Source.UNAVAILABLE:
+        return None
+    return f"the tool tells no p50, only its mean, {duration(row.mean_us)}"
+
+
 def _latency_gate(
     row: Row,
     name: str,
@@ -167,6 +174,9 @@ def _latency_gate(
     if value is None:
         reason = row.failure or absent or f"{quantile} was not measured"
         return GateResult(name, GateStatus.UNKNOWN, limit, None, reason)
+    if quantile == "p90" and row.p90_source is Source.INTERPOLATED:
+        reason = f"p90 is interpolated (about {duration(value)}): an estimate is never gated"
+        return GateResult(name, GateStatus.UNKNOWN, limit, None, reason)
     doubt = why_not_as_requested(row.delegation)
     if doubt is None and row.stability.word is StabilityWord.INVALID:
         doubt = f"INVALID: {row.stability.reasons[0]}"
@@ -176,8 +186,9 @@ def _latency_gate(
         reason = f"{quantile} {duration(value)}, but {doubt}"
         return GateResult(name, GateStatus.UNKNOWN, limit, value, reason)
     remark = confidence_remark(interval)
+    name_of = "tool-mean" if row.p50_source is Source.TOOL_MEAN and quantile == "p50" else quantile
     reason = (
-        f"{quantile} {duration(value)} {duration_interval(value, interval)}"
+        f"{name_of} {duration(value)} {duration_interval(value, interval)}"
         f"{f' ({remark})' if remark else ''}, limit {duration(limit)}"
     )
     return GateResult(name, _at_least(-interval.high, -interval.low, -limit), limit, value, reason)

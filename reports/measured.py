@@ -6,7 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from bench.config import PlanConfig
+from bench.headline import Headline, headline
 from bench.identity import Case
 from bench.records import (
     Coverage,
@@ -19,6 +22,7 @@ from bench.records import (
     VariantRecord,
 )
 from bench.stability import Stability, StabilityWord, judge_stability, used_launches
+from reports.conditions import simulated_devices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +36,7 @@ class MeasuredCase:
         foreign: launches left out because they measured another file than the variant's.
         stability: the verdict on them.
         failure: why there is no number at all, or None.
+        simulated: whether its device is an emulator.
     """
 
     planned: PlannedCase
@@ -40,6 +45,7 @@ class MeasuredCase:
     foreign: int
     stability: Stability
     failure: str | None
+    simulated: bool
 
     @property
     def case(self) -> Case:
@@ -51,18 +57,37 @@ class MeasuredCase:
         return tuple(item.measurement for item in self.used if item.measurement is not None)
 
     @property
+    def headline(self) -> Headline | None:
+        """p50 of the used launches, or their means where the tool tells no p50."""
+        return headline(self.measurements) if self.measurements else None
+
+    @property
     def p50_by_round(self) -> dict[int, float]:
-        """Round -> p50 in us of its used launch."""
-        return {
-            item.index: item.measurement.p50_us
-            for item in self.used
-            if item.measurement is not None
-        }
+        """Round -> p50 in us of its used launch; {} where there is no p50."""
+        found = self.headline
+        if found is None or not found.is_p50:
+            return {}
+        return {x.index: us for x, us in zip(self.used, found.values_us, strict=True)}
+
+    @property
+    def resolution(self) -> float:
+        """Smallest step of its p50 as a share of it; 0 where there is none."""
+        found = self.headline
+        middle = 0.0 if found is None else float(np.median(found.values_us))
+        return found.resolution_us / middle if found is not None and middle > 0 else 0.0
 
     @property
     def batches(self) -> frozenset[int]:
         """Invokes per sample of the used launches: {1} unless batched."""
         return frozenset(m.invokes_per_sample for m in self.measurements)
+
+    @property
+    def quantity(self) -> str:
+        """What its p50 is the p50 of; cases that differ in it are never compared."""
+        found = self.headline
+        if found is not None and not found.is_median:
+            return "a tool's mean"
+        return "a median of single invokes" if self.batches <= {1} else "a median of batches"
 
     @property
     def delegation(self) -> Delegation | None:
@@ -117,6 +142,8 @@ def measured_cases(data: RunData, plan: PlanConfig) -> tuple[MeasuredCase, ...]:
     for launch in data.launches:
         by_case[launch.case_id].append(launch)
     variants = {(item.model, item.variant): item for item in data.variants}
+    simulated = simulated_devices(data)
+    away = _away(data)
     cases = []
     for planned in data.cases:
         if planned.case.is_sentinel:
@@ -130,7 +157,14 @@ def measured_cases(data: RunData, plan: PlanConfig) -> tuple[MeasuredCase, ...]:
             used=used_launches(own),
             foreign=len(made) - len(own),
             stability=_stability(planned, own, plan),
-            failure=_failure(planned, own, len(made) - len(own), variant, data.run.status.value),
+            failure=_failure(
+                planned,
+                own,
+                len(made) - len(own),
+                variant,
+                away.get(planned.case.device, f"the run is {data.run.status.value}"),
+            ),
+            simulated=planned.case.device in simulated,
         )
         if misfiled(case.delegation):
             # Whoever reads a table or an export by the delegate's name would take the
@@ -139,6 +173,19 @@ def measured_cases(data: RunData, plan: PlanConfig) -> tuple[MeasuredCase, ...]:
             case = replace(case, failure=f"{why}: what was measured is not {wanted(case)}")
         cases.append(case)
     return tuple(cases)
+
+
+def _away(data: RunData) -> dict[str, str]:
+    """Devices whose last launch found them gone, and how that looked."""
+    device_of = {planned.case.case_id: planned.case.device for planned in data.cases}
+    last: dict[str, LaunchRecord] = {}
+    for launch in sorted(data.launches, key=lambda item: item.started_utc):
+        last[device_of[launch.case_id]] = launch
+    return {
+        device: f"the device stayed away ({launch.failure.message})"
+        for device, launch in last.items()
+        if launch.outcome is Outcome.DEVICE_FAILED and launch.failure is not None
+    }
 
 
 def wanted(case: MeasuredCase) -> str:
@@ -171,7 +218,7 @@ def _failure(
     launches: tuple[LaunchRecord, ...],
     foreign: int,
     variant: VariantRecord | None,
-    status: str,
+    otherwise: str,
 ) -> str | None:
     if planned.reason is not None or used_launches(launches):
         return None
@@ -182,7 +229,7 @@ def _failure(
             return f"{what}: {variant.failure.message}"
         if foreign:
             return f"all {foreign} launches measured another file than the variant's"
-        return f"not measured: the run is {status}"
+        return f"not measured: {otherwise}"
     taints = Counter(taint for item in launches for taint in item.taints)
     if taints and any(item.outcome is Outcome.OK for item in launches):
         return f"no clean launch in {len(launches)}; {taints.most_common(1)[0][0]}"

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from bench.accuracy import LossVerdict
 from bench.identity import Case
 from bench.metrics import Metric
-from bench.records import Delegation
+from bench.records import Delegation, Source
 from bench.stability import Stability
 from bench.stats import Interval, RatioVerdict
+from reports.device_model import AcrossDevices, DeviceConditions
 
 
 class GateStatus(StrEnum):
@@ -173,6 +174,16 @@ class Row:
         warnings: what is odd about how the variant was made (its calibration above all).
         launch_samples_us: per used launch, its samples in us (for distributions);
             empty unless asked for.
+        p50_source, p90_source: where these come from, of p50_us and p90_us; None without a
+            number at all. With p50_source UNAVAILABLE p50_us is None and mean_us, under
+            its own name, is all there is; TOOL_MEAN: p50_us is the tool's mean.
+        p90_bounds_us: between which p90 lies for certain, where it is an estimate
+            (INTERPOLATED; then p90_interval_us is None) or where only that is known.
+        mean_us: median over launches of each launch's mean, with its interval.
+        resolution_us: smallest step of the times.
+        init_us, energy_mj_per_invoke: medians over launches, None unless all have one;
+            energy_reason says why there is no energy.
+        simulated: measured on an emulator.
     """
 
     case: Case
@@ -207,6 +218,16 @@ class Row:
     tf_ops: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     launch_samples_us: tuple[NDArray[np.float64], ...] = ()
+    p50_source: Source | None = Source.SAMPLES
+    p90_source: Source | None = Source.SAMPLES
+    p90_bounds_us: tuple[float, float] | None = None
+    mean_us: float | None = None
+    mean_interval_us: Interval | None = None
+    resolution_us: float | None = None
+    init_us: float | None = None
+    energy_mj_per_invoke: float | None = None
+    energy_reason: str | None = None
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,10 +237,12 @@ class Recommendation:
     Attributes:
         variant: None if no variant passes every gate.
         model: of which model.
-        configuration: device -> (delegate, threads) it should run with there.
+        configuration: place -> (delegate, threads) it should run with there; a place is a
+            device, with the runner behind it where the device has several.
         equally_fast: variants not significantly slower than the fastest, in order.
         rule: the stated rule, one sentence.
         reason: why this one, or which gates failed; one or two sentences.
+        simulated: True where it rests on simulated devices, as there are no real ones.
     """
 
     model: str
@@ -228,6 +251,7 @@ class Recommendation:
     equally_fast: tuple[str, ...]
     rule: str
     reason: str
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +288,10 @@ class Comparison:
         rounds: planned number.
         delta: smallest relative change that counts, e.g. 0.02.
         notes: sentences that must be read with the numbers (speaks for this unit ...).
-        simulated: True if any number of it is.
+        simulated: True if any number of it is; each row says which.
         classes: of classifiers, one per variant that was evaluated.
+        devices: conditions on each, in the order of the plan.
+        across: speed-ups over several devices.
     """
 
     run_id: str
@@ -284,3 +310,5 @@ class Comparison:
     notes: tuple[str, ...]
     simulated: bool
     classes: tuple[ClassReport, ...] = ()
+    devices: tuple[DeviceConditions, ...] = ()
+    across: tuple[AcrossDevices, ...] = ()

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bench.accuracy import paired_change
-from bench.format import duration_with_interval, ratio, score, score_change, threads
 from bench.matrix import judge_pairs
-from bench.metrics import Metric, Statistics
-from bench.power import SIGNIFICANCE, percent
+from bench.metrics import Statistics
+from bench.power import percent
+from bench.records import Source
 from bench.stability import StabilityWord
 from bench.stats import RatioVerdict, geometric_mean
+from reports.advice import REFERENCE, Chosen, accuracy_of, praise, why_of_equals
 from reports.measured import why_not_as_requested
 from reports.model import GateStatus, Recommendation, Row
 
-REFERENCE = "fp32"
 USUAL_CONFIDENCE = 0.95
 
 
@@ -26,17 +24,15 @@ class Evidence:
 
     Attributes:
         p50_by_round: case_id -> round -> p50 in us of the launch that counts.
-        batched: case_id -> whether its samples hold several invokes.
+        quantity: case_id -> what its p50 is, see MeasuredCase.
+        resolution: case_id -> smallest step of its p50, as a share of it.
         statistics: (model, variant, kernels) -> what its accuracy is computed of.
     """
 
     p50_by_round: Mapping[str, Mapping[int, float]]
-    batched: Mapping[str, bool]
+    quantity: Mapping[str, str]
+    resolution: Mapping[str, float]
     statistics: Mapping[tuple[str, str, str], Statistics]
-
-
-# device -> the row that stands for the variant there.
-_Chosen = Mapping[str, Row]
 
 
 def recommend(
@@ -44,9 +40,10 @@ def recommend(
 ) -> tuple[Recommendation, ...]:
     """One recommendation per model, in the order of the rows, which have their gates.
 
-    A variant is represented on each device by its fastest case that passes every gate.
-    INVALID, NOT STEADY and failed cases, those without an interval and those whose
-    delegation is not as requested represent nothing.
+    A variant is represented on each device, by each runner, by its fastest case that passes
+    every gate. Simulated devices have no say where there are real ones. INVALID, NOT STEADY
+    and failed cases, those without an interval and those whose delegation is not as
+    requested represent nothing.
     """
     models = dict.fromkeys(row.case.model for row in rows)
     return tuple(
@@ -57,6 +54,8 @@ def recommend(
 
 def why_not_carried(row: Row) -> str | None:
     """Why a case cannot carry a recommendation, whatever its gates, or None if it can."""
+    if row.failure is None and row.p50_source is Source.UNAVAILABLE:
+        return "the tool tells no p50"
     if row.failure is not None or row.p50_us is None:
         return row.failure or "not measured"
     if row.stability.word in (StabilityWord.INVALID, StabilityWord.NOT_STEADY):
@@ -76,11 +75,36 @@ def _rule(delta: float) -> str:
 
 def _for_model(model: str, rows: list[Row], evidence: Evidence, delta: float) -> Recommendation:
     possible = [row for row in rows if row.not_applicable is None]
-    devices = list(dict.fromkeys(row.case.device for row in possible))
-    chosen: dict[str, _Chosen] = {}
+    real = [row for row in possible if not row.simulated]
+    emulators = dict.fromkeys(row.case.device for row in possible if row.simulated)
+    considered = real or possible
+    runners: dict[str, set[str]] = {}
+    for row in considered:
+        runners.setdefault(row.case.device, set()).add(row.case.runner)
+    by_place: dict[str, list[Row]] = {}
+    for row in considered:
+        several = len(runners[row.case.device]) > 1
+        place = f"{row.case.device} ({row.case.runner})" if several else row.case.device
+        by_place.setdefault(place, []).append(row)
+    found = _among(model, rows, by_place, evidence, delta)
+    if real and emulators:
+        reason = f"{found.reason} Simulated and not considered: {', '.join(emulators)}."
+        return replace(found, reason=reason)
+    return replace(found, simulated=bool(emulators))
+
+
+def _among(
+    model: str,
+    rows: Sequence[Row],
+    by_place: Mapping[str, Sequence[Row]],
+    evidence: Evidence,
+    delta: float,
+) -> Recommendation:
+    devices = list(by_place)
+    chosen: dict[str, Chosen] = {}
     refused: dict[str, list[str]] = {}
     for variant in dict.fromkeys(row.case.variant for row in rows):
-        best = _representatives([r for r in possible if r.case.variant == variant], devices)
+        best = _representatives(variant, by_place)
         if isinstance(best, str):
             refused.setdefault(best, []).append(variant)
         else:
@@ -89,19 +113,20 @@ def _for_model(model: str, rows: list[Row], evidence: Evidence, delta: float) ->
         reason = f"No variant qualifies: {_each(refused)}."
         return _none(model, delta, reason)
     for device in devices:
-        if len({evidence.batched[best[device].case_id] for best in chosen.values()}) > 1:
+        kinds = sorted({evidence.quantity[best[device].case_id] for best in chosen.values()})
+        if len(kinds) > 1:
             reason = (
-                f"No variant qualifies: on {device} some were measured in batches of"
-                " invokes and some one by one, which are never compared."
+                f"No variant qualifies: on {device} p50 is {' or '.join(kinds)}, and these are"
+                " never compared."
             )
             return _none(model, delta, reason)
     fastest = min(chosen, key=lambda variant: _slowness(chosen, variant, devices))
     equal, doubts = _not_slower(chosen, fastest, devices, evidence, delta)
-    winner = min(equal, key=lambda v: (-_accuracy(chosen[v]), _size(chosen[v])))
+    winner = min(equal, key=lambda v: (-accuracy_of(chosen[v]), _size(chosen[v])))
     reference_size = next((r.size_bytes for r in rows if r.case.variant == REFERENCE), None)
-    reasons = [_praise(chosen[winner], reference_size)]
+    reasons = [praise(chosen[winner], reference_size)]
     if len(equal) > 1:
-        reasons.append(_why_of_equals(model, winner, fastest, equal, chosen, evidence))
+        reasons.append(why_of_equals(model, winner, fastest, equal, chosen, evidence.statistics))
     reasons += doubts
     if refused:
         reasons.append(f"Not considered: {_each(refused)}.")
@@ -127,16 +152,16 @@ def _none(model: str, delta: float, reason: str) -> Recommendation:
     return Recommendation(model, None, {}, (), _rule(delta), reason)
 
 
-def _representatives(rows: Sequence[Row], devices: Sequence[str]) -> _Chosen | str:
-    """The fastest passing case per device, or why one device has none."""
+def _representatives(variant: str, by_place: Mapping[str, Sequence[Row]]) -> Chosen | str:
+    """The fastest passing case per place, or why one place has none."""
     best: dict[str, Row] = {}
-    for device in devices:
-        here = [row for row in rows if row.case.device == device]
+    for place, rows in by_place.items():
+        here = [row for row in rows if row.case.variant == variant]
         good = [r for r in here if why_not_carried(r) is None and not _gates_missed(r)]
         if not good:
-            place = f" on {device}" if len(devices) > 1 else ""
-            return f"{_why_none(here)}{place}"
-        best[device] = min(good, key=lambda row: row.p50_us or 0.0)
+            where = f" on {place}" if len(by_place) > 1 else ""
+            return f"{_why_none(here)}{where}"
+        best[place] = min(good, key=lambda row: row.p50_us or 0.0)
     return best if best else "no case of it can exist"
 
 
@@ -151,7 +176,7 @@ def _gates_missed(row: Row) -> list[str]:
 def _why_none(rows: Sequence[Row]) -> str:
     """The obstacle of the case that came closest: the gates first, as they are the user's."""
     if not rows:
-        return "not in the plan"
+        return "no case of it can exist"
     gates = [missed for row in rows if (missed := _gates_missed(row))]
     sound = [_gates_missed(row) for row in rows if why_not_carried(row) is None]
     if sound:
@@ -161,7 +186,7 @@ def _why_none(rows: Sequence[Row]) -> str:
     return failed[0] if failed else max(dict.fromkeys(reasons), key=reasons.count)
 
 
-def _slowness(chosen: Mapping[str, _Chosen], variant: str, devices: Sequence[str]) -> float:
+def _slowness(chosen: Mapping[str, Chosen], variant: str, devices: Sequence[str]) -> float:
     """Geometric mean over devices of p50 relative to the fastest variant there."""
     return geometric_mean(
         _p50(chosen[variant][device]) / min(_p50(best[device]) for best in chosen.values())
@@ -170,7 +195,7 @@ def _slowness(chosen: Mapping[str, _Chosen], variant: str, devices: Sequence[str
 
 
 def _not_slower(
-    chosen: Mapping[str, _Chosen],
+    chosen: Mapping[str, Chosen],
     fastest: str,
     devices: Sequence[str],
     evidence: Evidence,
@@ -179,17 +204,17 @@ def _not_slower(
     """The variants not significantly slower than the fastest, and what weakens that."""
     # The fastest was picked after the fact and is held against everybody: without a
     # correction one variant in ten runs is called slower that is not.
+    pairs = {
+        (variant, device): (chosen[fastest][device].case_id, best[device].case_id)
+        for variant, best in chosen.items()
+        for device in devices
+        if variant != fastest
+    }
+    by_round, resolution = evidence.p50_by_round, evidence.resolution
     verdicts = judge_pairs(
-        {
-            (variant, device): (
-                evidence.p50_by_round[chosen[fastest][device].case_id],
-                evidence.p50_by_round[best[device].case_id],
-            )
-            for variant, best in chosen.items()
-            for device in devices
-            if variant != fastest
-        },
+        {key: (by_round[a], by_round[b]) for key, (a, b) in pairs.items()},
         delta=delta,
+        resolutions={key: resolution[a] + resolution[b] for key, (a, b) in pairs.items()},
     )
     with_interval = {key for key, verdict in verdicts.items() if verdict.interval is not None}
     incomparable = [
@@ -223,98 +248,7 @@ def _slower(verdict: RatioVerdict, delta: float) -> bool:
     )
 
 
-def _why_of_equals(
-    model: str,
-    winner: str,
-    fastest: str,
-    equal: Sequence[str],
-    chosen: Mapping[str, _Chosen],
-    evidence: Evidence,
-) -> str:
-    others = [variant for variant in equal if variant != winner]
-    text = (
-        f"Equally fast (not significantly slower than {fastest}, the fastest): "
-        f"{', '.join(equal)}. Of these {winner} is"
-    )
-    best = _least_accurate(chosen[winner])
-    if best.accuracy is None:
-        return f"{text} the smallest."
-    metric = best.accuracy.metric
-    rival = max(others, key=lambda v: _accuracy(chosen[v]))
-    other = _least_accurate(chosen[rival])
-    if other.accuracy is None:
-        return f"{text} the one whose accuracy is known."
-    gap = best.accuracy.value - other.accuracy.value
-    if gap == 0:
-        return f"{text} the smallest at the same accuracy as {rival}."
-    answers = [
-        evidence.statistics.get((model, row.case.variant, row.case.delegate.name))
-        for row in (best, other)
-    ]
-    p = None
-    if answers[0] is not None and answers[1] is not None and answers[0].shape == answers[1].shape:
-        p = paired_change(metric, answers[0], answers[1]).p_value
-    sure = "not tested" if p is None else f"{_significance(p)}, p = {p:.2g}"
-    return f"{text} the most accurate, {_change(metric, gap)} against {rival} ({sure})."
-
-
-def _praise(best: _Chosen, reference_size: int | None) -> str:
-    """One sentence with the figures of the variant that won."""
-    parts = []
-    for device, row in best.items():
-        place = f" on {device}" if len(best) > 1 else ""
-        fast = "" if row.speedup is None else f", {ratio(row.speedup.ratio)} {REFERENCE}"
-        delegate = "no delegate" if row.case.delegate.name == "none" else row.case.delegate.name
-        setting = f"{delegate} and {threads(row.case.threads)}{place}"
-        p50 = duration_with_interval(row.p50_us, row.p50_interval_us)
-        parts.append(f"with {setting}: p50 {p50}{fast}")
-    row = _least_accurate(best)
-    small = ""
-    if row.size_bytes is not None and reference_size and row.case.variant != REFERENCE:
-        small = f"; {percent(row.size_bytes / reference_size)} of the size"
-    return f"{row.case.variant} {'; '.join(parts)}; {_accuracy_text(row)}{small}."
-
-
-def _accuracy_text(row: Row) -> str:
-    accuracy = row.accuracy
-    if accuracy is None:
-        return f"accuracy was not checked ({row.accuracy_reason or 'no evaluation'})"
-    metric = accuracy.metric
-    value = (
-        f"{100 * accuracy.value:.1f} %" if metric.is_share else score(accuracy.value, share=False)
-    )
-    text = f"{metric.title} {value}"
-    if accuracy.change is None or accuracy.p_value is None:
-        return text
-    change = _change(metric, accuracy.change)
-    return f"{text} ({change} against {REFERENCE}, {_significance(accuracy.p_value)})"
-
-
-def _change(metric: Metric, change: float) -> str:
-    return score_change(change, share=metric.is_share) + (" points" if metric.is_share else "")
-
-
-def _significance(p_value: float) -> str:
-    return "significant" if p_value <= SIGNIFICANCE else "not significant"
-
-
-def _least_accurate(best: _Chosen) -> Row:
-    """Of its rows, as the kernels of devices may differ; one without accuracy first."""
-    return min(best.values(), key=_goodness)
-
-
-def _accuracy(best: _Chosen) -> float:
-    """How good the least accurate of its rows is: more is better, whatever the metric."""
-    return _goodness(_least_accurate(best))
-
-
-def _goodness(row: Row) -> float:
-    if row.accuracy is None:
-        return -math.inf
-    return row.accuracy.metric.better(row.accuracy.value, 0.0)
-
-
-def _size(best: _Chosen) -> float:
+def _size(best: Chosen) -> float:
     return max(float("inf") if r.size_bytes is None else r.size_bytes for r in best.values())
 
 

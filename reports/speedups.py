@@ -22,10 +22,11 @@ class Speedup:
 
 
 def speedups(cases: Sequence[MeasuredCase], *, delta: float) -> Mapping[str, Speedup]:
-    """case_id -> speed-up against fp32 at equal model, delegate, threads and device."""
+    """case_id -> speed-up against fp32 at equal model, delegate, threads, runner and device."""
     by_id = {item.case.case_id: item for item in cases}
     found: dict[str, Speedup] = {}
     pairs: dict[str, tuple[Mapping[int, float], Mapping[int, float]]] = {}
+    resolutions: dict[str, float] = {}
     for item in cases:
         key = item.case.case_id
         if item.case.variant == REFERENCE:
@@ -37,7 +38,8 @@ def speedups(cases: Sequence[MeasuredCase], *, delta: float) -> Mapping[str, Spe
             found[key] = Speedup(None, reason)
         else:
             pairs[key] = (reference.p50_by_round, item.p50_by_round)
-    verdicts = judge_pairs(pairs, delta=delta)
+            resolutions[key] = reference.resolution + item.resolution
+    verdicts = judge_pairs(pairs, delta=delta, resolutions=resolutions)
     for key in pairs:
         verdict = verdicts.get(key)
         reason = None if verdict else f"no common round with {REFERENCE}"
@@ -59,8 +61,10 @@ def why_not_compared(item: MeasuredCase, reference: MeasuredCase | None) -> str 
             return f"{who}{wrong}"
         if one.stability.word is StabilityWord.INVALID:
             return f"{who}INVALID: {one.stability.reasons[0]}"
+        if one.headline is not None and not one.headline.is_p50:
+            return f"{who}the tool tells no p50"
         if len(one.batches) > 1:
             return f"{who}its launches differ in invokes per sample"
-    if (item.batches == {1}) != (reference.batches == {1}):
-        return "samples of several invokes are never compared with samples of one"
+    if item.quantity != reference.quantity:
+        return f"its p50 is {item.quantity}, that of {REFERENCE} {reference.quantity}"
     return None

@@ -11,9 +11,18 @@ from numpy.typing import NDArray
 
 from bench.identity import Case, DelegateSpec
 from bench.metrics import Metric
-from bench.records import Coverage, Delegation
+from bench.records import Coverage, Delegation, Source
 from bench.stability import Mode, Stability, StabilityWord
 from bench.stats import Change, Interval, RatioVerdict
+from reports.device_model import (
+    AcrossDevices,
+    Battery,
+    ControlSeen,
+    DeviceConditions,
+    SpoiltLaunch,
+    ThermalGate,
+    ToolSeen,
+)
 from reports.model import (
     Accuracy,
     ClassReport,
@@ -447,8 +456,163 @@ def hostile() -> Comparison:
 
 def simulated() -> Comparison:
     """A small run on an emulated board."""
-    rows = tuple(row(v, "xnnpack", t, device="board-1") for v in VARIANTS[:3] for t in (1, 2))
-    return comparison(rows, simulated=True, variants=tuple(summary(v) for v in VARIANTS[:3]))
+    rows = tuple(
+        replace(row(v, "xnnpack", t, device="board-1"), simulated=True)
+        for v in VARIANTS[:3]
+        for t in (1, 2)
+    )
+    base = comparison(rows, simulated=True, variants=tuple(summary(v) for v in VARIANTS[:3]))
+    advice = tuple(replace(found, simulated=True) for found in base.recommendations)
+    return replace(base, recommendations=advice)
+
+
+def by_tool(base: Row, **changes: object) -> Row:
+    """The row as a tool that prints no samples gives it: medians in whole us, p90 estimated."""
+    assert base.p50_us is not None
+    assert base.p90_us is not None
+    assert base.p95_us is not None
+    fields: dict[str, object] = {
+        "p50_source": Source.TOOL,
+        "p90_source": Source.INTERPOLATED,
+        "p90_interval_us": None,
+        "p90_bounds_us": (base.p50_us, base.p95_us),
+        "resolution_us": 1.0,
+        "launch_samples_us": (),
+        "init_us": 8123.0,
+        "load_us": None,
+        **changes,
+    }
+    return replace(base, **fields)  # type: ignore[arg-type]
+
+
+def conditions(device: str, *, simulated: bool = False) -> DeviceConditions:
+    """A device that grew hot while it was measured."""
+    heat = tuple((20.0 * n, 38.0 + 3.0 * n**0.7) for n in range(30))
+    clock = tuple((20.0 * n, 1_800_000.0 if n < 22 else 1_400_000.0) for n in range(30))
+    return DeviceConditions(
+        device=device,
+        simulated=simulated,
+        launches=26,
+        tools=(
+            ToolSeen("benchmark_model", {"sha256": "ab" * 32, "dialect": "classic"}, 24),
+            ToolSeen("invoke_loop", {"sha256": "cd" * 32}, 2),
+        ),
+        controls=(
+            ControlSeen("governor", "performance", "schedutil", "performance", "applied", "", 26),
+            ControlSeen("airplane", "on", None, None, "refused", "it would cut the link", 26),
+        ),
+        thermal=ThermalGate(26, 2, 84.0, 31.5, ("still 61 degrees after 300 s",)),
+        temperature_c=heat,
+        khz={"policy0": clock, "policy4": tuple((s, v * 1.3) for s, v in clock)},
+        battery=Battery(81.0, 77.0, 610.0, charged=False),
+        spoilt=(
+            SpoiltLaunch(
+                "digits · int8 · xnnpack · 1 thread (benchmark_model)",
+                4,
+                1,
+                "tainted",
+                ("frequency limit of policy0: lowered from 1800 to 1400 MHz",),
+            ),
+            SpoiltLaunch(
+                "digits · fp16 · none · 1 thread (benchmark_model)",
+                1,
+                1,
+                "crashed",
+                ("the tool aborted (signal 6)",),
+            ),
+        ),
+        absent=("energy: the current sensor reads zero (24 of 24 launches)",),
+        facts={"device": {"model": "a phone", "abi": "arm64-v8a"}, "runtime": {"name": "tool"}},
+    )
+
+
+def phones() -> Comparison:
+    """Two phones by a tool that prints no samples, a board by the loop, an emulator."""
+    rows: list[Row] = []
+    for device, scale in (("phone-a", 1.0), ("phone-b", 1.6), ("emu-1", 3.0)):
+        for variant in ("fp32", "dynamic", "int8"):
+            base = row(variant, "xnnpack", 1, device=device, scale=scale)
+            case = replace(base.case, runner="benchmark_model")
+            changes: dict[str, object] = {"case": case, "case_id": case.case_id}
+            if device == "phone-a" and variant == "int8":
+                changes |= {
+                    "p90_us": None,
+                    "p90_source": Source.UNAVAILABLE,
+                    "p90_reason": "p95 is 1.31 times the median: no estimate, bounds only",
+                    "energy_mj_per_invoke": 2.41,
+                }
+            rows.append(by_tool(replace(base, simulated=device == "emu-1"), **changes))
+    tiny = row("int8", "xnnpack", 1, device="phone-b", model="tiny", scale=0.05)
+    rows.append(
+        by_tool(
+            tiny,
+            p50_source=Source.TOOL_MEAN,
+            p90_us=None,
+            p90_bounds_us=None,
+            p90_source=Source.UNAVAILABLE,
+            p90_reason="the tool's p95 in whole us is too coarse",
+            speedup=None,
+            speedup_reason="its p50 is a tool's mean, that of fp32 a median of single invokes",
+        )
+    )
+    old = row("fp32", "xnnpack", 1, device="phone-b", model="tiny", scale=0.05)
+    rows.append(
+        by_tool(
+            old,
+            p50_us=None,
+            p50_interval_us=None,
+            p90_us=None,
+            p90_bounds_us=None,
+            p95_us=None,
+            p95_interval_us=None,
+            p50_source=Source.UNAVAILABLE,
+            p90_source=Source.UNAVAILABLE,
+            p90_reason="the tool prints its mean only",
+            mean_us=old.p50_us,
+            mean_interval_us=old.p50_interval_us,
+        )
+    )
+    rows += [row(variant, "xnnpack", 1, device="pi4", scale=4.0) for variant in ("fp32", "int8")]
+    recommendation = Recommendation(
+        "digits",
+        "int8",
+        {"phone-a": ("xnnpack", 1), "phone-b": ("xnnpack", 1), "pi4": ("xnnpack", 1)},
+        ("int8",),
+        RULE,
+        "int8 is the fastest everywhere. Simulated and not considered: emu-1.",
+    )
+    return comparison(
+        tuple(rows),
+        simulated=True,
+        recommendations=(recommendation,),
+        devices=(
+            conditions("phone-a"),
+            replace(
+                conditions("phone-b"),
+                temperature_c=(),
+                khz={},
+                battery=None,
+                thermal=None,
+                controls=(),
+                spoilt=(),
+                absent=("temperature: the device tells none", "battery: the device tells no level"),
+            ),
+            conditions("emu-1", simulated=True),
+        ),
+        across=(
+            AcrossDevices(
+                "digits",
+                "int8",
+                DelegateSpec("xnnpack"),
+                1,
+                "benchmark_model",
+                2.35,
+                {"phone-a": 2.3, "phone-b": 2.4},
+                {"phone-c": "device-failed in 6 of 6 launches: it stayed away"},
+                simulated=False,
+            ),
+        ),
+    )
 
 
 def no_accuracy() -> Comparison:
@@ -498,4 +662,5 @@ SITUATIONS: dict[str, Callable[[], Comparison]] = {
     "simulated": simulated,
     "no_accuracy": no_accuracy,
     "multi": multi,
+    "phones": phones,
 }

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
+import tempfile
 
+import hypothesis
 import pytest
+
+# A machine that is busy elsewhere is slow for no fault of the code.
+hypothesis.settings.register_profile("edgebench", deadline=None)
+hypothesis.settings.load_profile("edgebench")
+
+_LEASE = "EDGEBENCH_LOCAL_LEASE"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests that measure on this machine do so side by side, one in each worker."""
+    os.environ[_LEASE] = tempfile.mkdtemp(prefix="edgebench-lease-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(os.environ.pop(_LEASE), ignore_errors=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

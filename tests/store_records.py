@@ -22,6 +22,7 @@ from bench.records import (
     PlannedCase,
     RunRecord,
     RunStatus,
+    Source,
     VariantRecord,
 )
 
@@ -86,33 +87,41 @@ sample_arrays = st.lists(integers, max_size=30).map(lambda v: np.array(v, dtype=
 
 @st.composite
 def measurements(draw: st.DrawFn) -> Measurement:
-    samples = draw(sample_arrays)
+    """With and without samples; a percentile and its source always agree."""
     maybe, maybe_int = st.none() | floats, st.none() | integers
+    source = draw(st.sampled_from([s for s in Source if s is not Source.INTERPOLATED]))
+    whole = source is Source.SAMPLES or draw(st.booleans())
+    samples = draw(sample_arrays) if whole else None
+    p90_source = draw(st.sampled_from(Source))
+    bounds = draw(st.none() | st.tuples(floats, floats).map(lambda pair: tuple(sorted(pair))))
+    if p90_source is Source.INTERPOLATED and bounds is None:
+        bounds = (1.0, 2.0)
+    loads = st.builds(HostLoad, integers, integers, maybe_int, maybe_int)
     return Measurement(
         samples_ns=samples,
-        warmup_ns=draw(sample_arrays),
-        count=len(samples),
+        warmup_ns=draw(sample_arrays) if whole else None,
+        count=draw(st.integers(1, 10**6)) if samples is None else len(samples),
         stats_version=draw(integers),
         invokes_per_sample=draw(integers),
-        p50_us=draw(floats),
-        p90_us=draw(maybe),
+        p50_us=None if source is Source.UNAVAILABLE else draw(floats),
+        p90_us=None if p90_source is Source.UNAVAILABLE else draw(maybe),
         p95_us=draw(maybe),
         p90_reason=draw(st.none() | texts),
         mean_us=draw(floats),
         min_us=draw(floats),
         max_us=draw(floats),
-        first_inference_us=draw(floats),
-        load_us=draw(floats),
-        allocate_us=draw(floats),
+        first_inference_us=draw(maybe),
+        load_us=draw(maybe),
+        allocate_us=draw(maybe),
         input_copy_us=draw(maybe),
         output_copy_us=draw(maybe),
-        cpu_us_per_invoke=draw(floats),
-        timer_cost_ns=draw(floats),
-        steady=draw(st.booleans()),
+        cpu_us_per_invoke=draw(maybe),
+        timer_cost_ns=draw(maybe),
+        steady=draw(st.none() | st.booleans()),
         warmup_s=draw(floats),
-        warmup_cut=draw(integers),
+        warmup_cut=draw(maybe_int),
         peak_rss_kib=draw(maybe_int),
-        load=HostLoad(draw(integers), draw(integers), draw(maybe_int), draw(maybe_int)),
+        load=draw(st.none() | loads),
         delegation=Delegation(
             draw(texts),
             draw(st.sampled_from(Coverage)),
@@ -125,6 +134,13 @@ def measurements(draw: st.DrawFn) -> Measurement:
         runtime=draw(json_objects),
         inputs=draw(json_objects),
         digest=draw(st.none() | digests),
+        p50_source=source,
+        p90_source=p90_source,
+        p90_bounds_us=bounds,
+        resolution_us=draw(floats),
+        init_us=draw(maybe),
+        energy_mj_per_invoke=draw(maybe),
+        energy_reason=draw(st.none() | texts),
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -147,3 +149,56 @@ def test_a_device_without_sha256sum_says_so(model: Path) -> None:
     fake = FakeTransport(lambda argv, stdin: Answer(127, stderr=b"sh: sha256sum: not found"))
     with pytest.raises(CommandNotFound, match="sha256sum"):
         BlobStore(fake, "/w").ensure(model, deadline=soon())
+
+
+# --- garbage -----------------------------------------------------------------
+
+
+def test_the_blobs_asked_for_longest_ago_go_first_and_links_keep_theirs(tmp_path: Path) -> None:
+    work = tmp_path / "work dir"
+    store = BlobStore(LocalTransport(), str(work))
+    hashes = []
+    for number in range(4):
+        (tmp_path / str(number)).write_bytes(bytes([number]) * 100_000)
+        hashes.append(store.ensure(tmp_path / str(number), deadline=Deadline(60)))
+        os.utime(work / "blobs" / hashes[-1], (1_000_000 + number, 1_000_000 + number))
+    oldest, linked, old, newest = hashes
+    (work / "runs/launch").mkdir(parents=True)
+    os.link(work / "blobs" / linked, work / "runs/launch/model")
+    (work / "blobs/not-ours").write_bytes(b"x" * 10**6)
+    (work / "theirs").write_bytes(b"x")
+
+    assert store.collect_garbage(210_000, deadline=Deadline(60)) == 1
+    assert {p.name for p in (work / "blobs").iterdir()} == {linked, old, newest, "not-ours"}
+    assert store.collect_garbage(0, deadline=Deadline(60)) == 2
+    assert {p.name for p in (work / "blobs").iterdir()} == {linked, "not-ours"}
+    assert (work / "theirs").exists()
+
+    (tmp_path / "0").chmod(0o644)
+    assert store.ensure(tmp_path / "3", deadline=Deadline(60)) == newest
+    assert (work / "blobs" / newest).exists()
+    assert oldest not in {p.name for p in (work / "blobs").iterdir()}
+
+
+def test_what_was_asked_for_again_counts_as_new(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    store = BlobStore(LocalTransport(), str(work))
+    (tmp_path / "m").write_bytes(b"m" * 1000)
+    sha256 = store.ensure(tmp_path / "m", deadline=Deadline(60))
+    os.utime(work / "blobs" / sha256, (1_000_000, 1_000_000))
+    BlobStore(LocalTransport(), str(work)).ensure(tmp_path / "m", deadline=Deadline(60))
+    assert (work / "blobs" / sha256).stat().st_mtime > 1_000_000
+
+
+def test_where_there_is_nothing_there_is_no_garbage(tmp_path: Path) -> None:
+    store = BlobStore(LocalTransport(), str(tmp_path / "none"))
+    assert store.collect_garbage(0, deadline=Deadline(60)) == 0
+
+
+def test_launches_that_nobody_collected_for_a_month_go(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    long_ago = time.time() - 40 * 86400
+    os.utime(tmp_path / "runs/old", (long_ago, long_ago))
+    BlobStore(LocalTransport(), str(tmp_path)).collect_garbage(0, deadline=Deadline(60))
+    assert [p.name for p in (tmp_path / "runs").iterdir()] == ["new"]

@@ -277,7 +277,7 @@ def test_hostile_names_are_text(open_report: Any) -> None:
         assert name in shown
 
 
-@pytest.mark.parametrize("situation", ["good", "failures", "hostile", "multi"])
+@pytest.mark.parametrize("situation", ["good", "failures", "hostile", "multi", "phones"])
 def test_nothing_sticks_out_sideways(open_report: Any, situation: str) -> None:
     page = open_report(situation).page
     for width in (1400, 800, 400):
@@ -289,7 +289,7 @@ def test_nothing_sticks_out_sideways(open_report: Any, situation: str) -> None:
         assert moved > 0, "what does not fit at 400 pixels must scroll in its box"
 
 
-@pytest.mark.parametrize("situation", ["good", "failures", "simulated"])
+@pytest.mark.parametrize("situation", ["good", "failures", "simulated", "phones"])
 def test_text_can_be_read_in_light_and_dark(open_report: Any, situation: str) -> None:
     page = open_report(situation).page
     grounds = set()

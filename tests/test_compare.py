@@ -198,7 +198,7 @@ def test_batched_is_never_compared_with_unbatched() -> None:
             INT8: rounds(INT8, around(5), invokes_per_sample=8, p90_us=None, p90_reason="batched"),
         }
     )
-    assert "several invokes" in refused(data)
+    assert "a median of batches, that of fp32 a median of single invokes" in refused(data)
 
 
 def test_an_invalid_number_has_no_speedup() -> None:

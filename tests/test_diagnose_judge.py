@@ -10,10 +10,10 @@ from diagnose_models import change, diagnosis, latency, treatment
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.accuracy import Loss, LossVerdict, PairedChange
+from bench.accuracy import Loss, LossVerdict, PairedChange, allowed_loss
 from bench.config import GatesConfig
 from bench.diagnose.advice import advise, plan_line, recommend
-from bench.diagnose.judge import allowed_loss, judge
+from bench.diagnose.judge import judge
 from bench.diagnose.outcome import Treatment, Verdict
 from bench.metrics import Metric
 

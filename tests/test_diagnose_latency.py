@@ -28,6 +28,9 @@ def measured(
             taints = ("other load",) if index in spoilt.get(case.variant, ()) else ()
             return launch(case, index=index, taints=taints, p50_us=100.0 + index)
 
+        def forget(self, identifier: str) -> None:
+            pass
+
     monkeypatch.setattr(latency, "Session", StubSession)
     device = local_device(workdir=tmp_path)
     files = {key: (tmp_path / key, "0" * 64) for key in ("int8", "equalised")}

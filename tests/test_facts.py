@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devices.android_facts import AndroidFacts
 from devices.deadline import Deadline
 from devices.device import CONTROLLER_CPU, local_device
 from devices.emulated.fake import Fault, FaultyTransport
@@ -37,6 +41,12 @@ PI_5: Mapping[str, str] = {
     "virtual": "none",
     "bits": "64",
     "libc": "glibc 2.36",
+    "user": "1000",
+    "capacity": "/sys/devices/system/cpu/cpu0/cpu_capacity:1024\n"
+    "/sys/devices/system/cpu/cpu1/cpu_capacity:1024",
+    "compatible": "raspberrypi,5-model-b\nbrcm,bcm2712",
+    "revision": "Revision\t: d04170",
+    "serial": "a0b1c2d3e4f50617",
 }
 
 
@@ -54,12 +64,15 @@ def test_a_board() -> None:
         os="Debian GNU/Linux 12 (bookworm)",
         cpu_model="Cortex-A76",
         cpu_count=2,
-        clusters=(Cluster(cpus=(0, 1), max_khz=2400000),),
+        clusters=(Cluster(cpus=(0, 1), max_khz=2400000, capacity=1024),),
         ram_kib=8256160,
         board="Raspberry Pi 5 Model B Rev 1.0",
         hypervisor=None,
         word_bits=64,
         libc="glibc 2.36",
+        soc="brcm,bcm2712",
+        revision="d04170",
+        unit=hashlib.sha256(b"edgebench unit a0b1c2d3e4f50617").hexdigest()[:16],
     )
 
 
@@ -86,6 +99,125 @@ def test_a_phone_with_three_kinds_of_cores_and_no_lscpu() -> None:
         " + ARM implementer 0x41 part 0xd4e"
     )
     assert (facts.libc, facts.hypervisor) == (None, None)
+
+
+PHONE: Mapping[str, str] = {
+    **PI_5,
+    "kind": "android",
+    "android": "vendor/device:13/BUILD/1:user/release-keys",
+    "compatible": "",
+    "revision": "",
+    "serial": "",
+    "user": "2000",
+    "ro.product.manufacturer": "Maker",
+    "ro.product.model": "Phone 7",
+    "ro.soc.manufacturer": "QTI",
+    "ro.soc.model": "SM8450",
+    "ro.board.platform": "taro",
+    "ro.hardware": "qcom",
+    "ro.build.version.sdk": "33",
+    "ro.build.version.release": "13",
+    "ro.product.cpu.abilist": "arm64-v8a,armeabi-v7a,armeabi",
+    "ro.hardware.egl": "adreno",
+    "ro.hardware.vulkan": "adreno",
+    "ro.serialno": "R3CT00ABCDE",
+    "gles": "GLES: Qualcomm, Adreno (TM) 730, OpenGL ES 3.2 V@0615.50",
+    "su": "",
+    "opencl": "/vendor/lib64/libOpenCL.so",
+}
+
+
+def test_what_a_phone_tells() -> None:
+    facts = parse_facts(text_of(PHONE))
+    assert facts.soc == "QTI SM8450"
+    assert facts.root is None
+    assert facts.unit is not None
+    assert "R3CT00ABCDE" not in json.dumps(facts.to_json())
+    assert facts.android == AndroidFacts(
+        manufacturer="Maker",
+        model="Phone 7",
+        sdk=33,
+        release="13",
+        abis=("arm64-v8a", "armeabi-v7a", "armeabi"),
+        gles="Qualcomm, Adreno (TM) 730, OpenGL ES 3.2 V@0615.50",
+        egl="adreno",
+        vulkan="adreno",
+        opencl="/vendor/lib64/libOpenCL.so",
+        nnapi="present",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "soc"),
+    [
+        ({"ro.soc.manufacturer": "unknown"}, "SM8450"),
+        ({"ro.soc.model": ""}, "taro"),
+        ({"ro.soc.model": "", "ro.board.platform": ""}, "qcom"),
+        ({"ro.soc.model": "unknown", "ro.board.platform": "", "ro.hardware": ""}, None),
+    ],
+)
+def test_the_name_of_a_phones_chip(changes: dict[str, str], soc: str | None) -> None:
+    assert parse_facts(text_of({**PHONE, **changes})).soc == soc
+
+
+@pytest.mark.parametrize(
+    ("sdk", "nnapi"),
+    [("26", "missing"), ("27", "present"), ("35", "deprecated"), ("", None), ("x", None)],
+)
+def test_nnapi_by_api_level(sdk: str, nnapi: str | None) -> None:
+    facts = parse_facts(text_of({**PHONE, "ro.build.version.sdk": sdk}))
+    assert facts.android is not None
+    assert facts.android.nnapi == nnapi
+
+
+def test_root_is_what_there_is_a_sign_of() -> None:
+    assert parse_facts(text_of({**PHONE, "su": "/system/xbin/su"})).root == "su"
+    assert parse_facts(text_of({**PHONE, "user": "0"})).root == "user"
+    assert parse_facts(text_of(PI_5)).root is None
+
+
+def test_two_equal_boards_are_two_units_and_one_fingerprint() -> None:
+    one, other = (parse_facts(text_of({**PI_5, "serial": serial})) for serial in ("a1", "a2"))
+    assert one.unit != other.unit
+    assert one.fingerprint == other.fingerprint
+
+
+@pytest.mark.parametrize("serial", ["", "unknown", "0123456789ABCDEF", "0000000000000000"])
+def test_a_number_that_every_board_has_is_no_unit(serial: str) -> None:
+    assert parse_facts(text_of({**PI_5, "serial": serial})).unit is None
+
+
+def test_a_device_that_tells_nothing_new_keeps_its_fingerprint() -> None:
+    # As the version computed it that knew neither chip nor unit nor capacity.
+    old = Facts(
+        "linux", "h", "x86_64", "6.1", "Debian", "Chip", 2, (Cluster((0, 1), 2400000),), 1,
+        None, None, 64, "glibc 2.36",
+    )  # fmt: skip
+    before = {
+        "kind": "linux", "machine": "x86_64", "kernel": "6.1", "os": "Debian",
+        "cpu_model": "Chip", "cpu_count": 2, "clusters": [{"cpus": [0, 1], "max_khz": 2400000}],
+        "board": None, "hypervisor": None, "word_bits": 64, "libc": "glibc 2.36",
+    }  # fmt: skip
+    text = json.dumps(before, sort_keys=True, separators=(",", ":"))
+    assert old.fingerprint == hashlib.sha256(text.encode()).hexdigest()
+    assert replace(old, soc="brcm,bcm2711").fingerprint != old.fingerprint
+
+
+def test_the_script_asks_a_phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    properties = "\n".join(f"{k}) echo '{v}' ;;" for k, v in PHONE.items() if k.startswith("ro."))
+    for name, body in {
+        "getprop": f"case $1 in {properties} ro.build.fingerprint) echo v/d:13/B ;; esac",
+        "dumpsys": f"[ $3 = SurfaceFlinger ] && printf 'Layers\\n%s\\nmore\\n' '{PHONE['gles']}'",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    facts = read_facts(LocalTransport(), Deadline(60))
+    assert (facts.kind, facts.soc, facts.os) == ("android", "QTI SM8450", "v/d:13/B")
+    assert facts.android is not None
+    assert facts.android.gles == "Qualcomm, Adreno (TM) 730, OpenGL ES 3.2 V@0615.50"
+    assert facts.android.abis == ("arm64-v8a", "armeabi-v7a", "armeabi")
+    assert facts.unit == parse_facts(text_of(PHONE)).unit
 
 
 @pytest.mark.parametrize(
@@ -120,7 +252,7 @@ def test_the_fingerprint_survives_a_reboot_and_a_new_name() -> None:
         {"clusters": ()},
         {"os": "Debian GNU/Linux 13 (trixie)"},
     ):
-        assert replace(facts, **change).fingerprint != facts.fingerprint  # type: ignore[arg-type]
+        assert replace(facts, **change).fingerprint != facts.fingerprint
 
 
 @given(st.integers(0, len(text_of(PI_5)) - 2))
@@ -163,6 +295,7 @@ def test_the_local_device_takes_up_the_controllers_processor() -> None:
     device = local_device()
     assert (device.name, device.transport.device, device.simulated) == ("local", "local", False)
     assert device.resources == {CONTROLLER_CPU}
+    assert device.python is not None
     result = device.transport.run([device.python, "-c", "print(1)"], deadline=Deadline(60))
     assert result.stdout == b"1\n"
     assert device.workdir.startswith("/")

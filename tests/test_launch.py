@@ -8,17 +8,20 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from devices import launch_sh
 from devices.blobs import BlobStore
 from devices.deadline import Deadline
 from devices.emulated.fake import Answer, FakeTransport, Fault, FaultyTransport
 from devices.errors import (
     CommandNotFound,
+    DeviceError,
     DeviceOffline,
     DeviceTimeout,
     NoSpace,
@@ -26,7 +29,7 @@ from devices.errors import (
     TransferError,
     TransientDeviceError,
 )
-from devices.launch import Launcher, LaunchLost, LaunchOutput
+from devices.launch import Launcher, LaunchLost, LaunchOutput, Watch
 from devices.local import LocalTransport
 
 NO_FILES: Mapping[str, Path] = {}
@@ -60,9 +63,13 @@ class Bench:
         env: Mapping[str, str] = NO_TEXTS,
         deadline: Deadline | None = None,
     ) -> LaunchOutput:
-        return self.launcher.run(
-            "launch", argv, files=files, texts=texts, env=env, deadline=deadline or soon()
-        )
+        try:
+            return self.launcher.run(
+                "launch", argv, files=files, texts=texts, env=env, deadline=deadline or soon()
+            )
+        finally:
+            with suppress(DeviceError):
+                self.launcher.remove("launch", deadline=soon())
 
     def start(self, script: str, *arguments: str, launch_id: str = "launch") -> None:
         argv = ["sh", "-c", script, "sh", *arguments]
@@ -219,12 +226,12 @@ def test_a_launch_reads_nothing_from_the_controllers_stdin(bench: Bench) -> None
     assert bench.run(["cat"], texts={"t": "x"}).stdout == b""
 
 
-def test_a_launch_after_the_first_takes_three_calls(bench: Bench, tmp_path: Path) -> None:
+def test_a_launch_after_the_first_takes_four_calls(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(b"x")
     for _ in range(2):
         before = bench.transport.calls
         bench.run(["true"], files={"m": tmp_path / "model", "n": tmp_path / "model"})
-    assert bench.transport.calls - before == 3
+    assert bench.transport.calls - before == 4
 
 
 # --- time and death ----------------------------------------------------------
@@ -322,17 +329,25 @@ def test_a_launch_of_before_a_restart_is_lost_and_ends_nobody(bench: Bench) -> N
 def test_another_launcher_collects_what_the_first_one_started(bench: Bench) -> None:
     bench.start('echo begun; while [ ! -e "$1" ]; do sleep 0.05; done; echo done', "go")
     other = Bench(bench.workdir).launcher
-    assert other.collect("launch", deadline=soon()) is None
+    assert other.collect("launch") is None
     (bench.workdir / "runs/launch/go").touch()
     assert other.wait("launch", deadline=soon()).stdout == b"begun\ndone\n"
-    collected = bench.launcher.collect("launch", deadline=soon())
+    collected = bench.launcher.collect("launch")
     assert collected is not None
     assert collected.stdout == b"begun\ndone\n"
 
 
-@pytest.mark.parametrize("fault", [Fault.DROP, Fault.DROP_AFTER, Fault.TRUNCATE])
-def test_run_takes_a_dropped_link_up_again(tmp_path: Path, fault: Fault) -> None:
-    bench = Bench(tmp_path, {2: fault, 3: fault})
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {2: Fault.DROP, 3: Fault.DROP},
+        {2: Fault.DROP_AFTER, 4: Fault.DROP_AFTER},
+        {2: Fault.FREEZE, 4: Fault.FREEZE},
+        {3: Fault.TRUNCATE, 5: Fault.TRUNCATE},
+    ],
+)
+def test_run_takes_a_dropped_link_up_again(tmp_path: Path, faults: Mapping[int, Fault]) -> None:
+    bench = Bench(tmp_path, faults)
     assert bench.run(["echo", "result"]).stdout == b"result\n"
     assert bench.pauses == [1.0, 1.0]
     assert bench.left_over() == []
@@ -356,12 +371,87 @@ def test_a_start_whose_answer_was_lost_can_be_repeated(tmp_path: Path) -> None:
     assert bench.launcher.wait("launch", deadline=soon()).stdout == b"second\n"
 
 
-def test_a_frozen_link_says_that_processes_may_still_run(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, {2: Fault.FREEZE, 3: Fault.FREEZE})
+def test_behind_a_frozen_link_a_launch_goes_on(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, {2: Fault.FREEZE})
+    bench.start("sleep 1; echo done")
+    with pytest.raises(DeviceOffline, match="no answer"):
+        bench.launcher.wait("launch", deadline=soon())
+    assert bench.launcher.wait("launch", deadline=soon()).stdout == b"done\n"
+
+
+def test_a_launch_that_could_not_be_ended_may_still_run(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, {3: Fault.FREEZE})
     bench.start("sleep 1000")
     with pytest.raises(DeviceTimeout, match="may still run"):
-        bench.launcher.wait("launch", deadline=soon())
+        bench.launcher.wait("launch", deadline=Deadline(0.2))
     bench.launcher.remove("launch", deadline=soon())
+
+
+# --- what watches a launch -----------------------------------------------------
+
+
+def test_conditions_are_told_before_and_after_and_sampled_between(bench: Bench) -> None:
+    watch = Watch(
+        conditions="echo $(ls .launch | grep -c stdout); echo lost >&2",
+        sampler="pwd; while :; do sleep 0.05; echo tick; done",
+    )
+    output = bench.launcher.run(
+        "launch",
+        ["sleep", "0.4"],
+        files=NO_FILES,
+        texts=NO_TEXTS,
+        env=NO_TEXTS,
+        deadline=soon(),
+        watch=watch,
+    )
+    assert (output.before, output.after) == (b"0\n", b"1\n")
+    place, *ticks = output.samples.splitlines()
+    assert place.endswith(b"/runs/launch/.launch")
+    assert len(ticks) >= 2
+    assert members(bench.group()) == []
+
+
+def test_files_that_a_launch_wrote_come_back_with_it(bench: Bench, tmp_path: Path) -> None:
+    content = os.urandom(100_000)
+    (tmp_path / "content").write_bytes(content)
+    output = bench.launcher.run(
+        "launch",
+        ["sh", "-c", 'cp "$1" there; : > empty; echo out', "sh", str(tmp_path / "content")],
+        files=NO_FILES,
+        texts=NO_TEXTS,
+        env=NO_TEXTS,
+        deadline=soon(),
+        results=("missing", "there", "empty"),
+    )
+    assert output.files == {"there": content, "empty": b""}
+    assert output.stdout == b"out\n"
+
+
+def test_of_an_endless_log_both_ends_come_back(bench: Bench) -> None:
+    output = bench.run(
+        ["sh", "-c", "echo first; dd if=/dev/zero bs=1M count=40 status=none; echo last"]
+    )
+    assert output.stdout.startswith(b"first\n\0")
+    assert output.stdout.endswith(b"\0last\n")
+    left_out = 40 * 2**20 + len(b"first\nlast\n") - 32 * 2**20
+    assert b"\n[edgebench: %d bytes left out]\n" % left_out in output.stdout
+
+
+def test_a_launch_that_everybody_forgot_ends_itself(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devices.launch._LIMIT_MARGIN_S", 0)
+    bench.launcher.start(
+        "launch",
+        ["sleep", "1000"],
+        files=NO_FILES,
+        texts=NO_TEXTS,
+        env=NO_TEXTS,
+        deadline=Deadline(0.5),
+    )
+    with pytest.raises(LaunchLost, match="outlived its limit"):
+        bench.launcher.wait("launch", deadline=soon())
+    assert members(bench.group()) == []
 
 
 def test_a_blob_that_went_away_is_pushed_again(bench: Bench, tmp_path: Path) -> None:
@@ -429,14 +519,20 @@ def test_what_the_device_lacks_is_named(answer: Answer, error: type[Exception]) 
         launcher.start("a", ["x"], files={}, texts={}, env={}, deadline=soon())
 
 
-@given(cut=st.integers(0, 60))
+@given(cut=st.integers(0, 80))
 def test_a_cut_off_output_is_never_taken_for_a_whole_one(cut: int) -> None:
-    whole = b"edgebench-launch 0 - 10.00 12.50 7 9\n" + b"o" * 7 + b"e" * 9
-    fake = FakeTransport(lambda argv, stdin: Answer(stdout=whole[:cut]))
+    whole = (
+        b"edgebench-launch 0 - 10.00 12.50\n7 7\n9 9\n- 0\n- 0\n1 1\n" + b"o" * 7 + b"e" * 9 + b"s"
+    )
+
+    def handler(argv: tuple[str, ...], stdin: bytes) -> Answer:
+        return Answer(stdout=whole[:cut]) if argv[2] == launch_sh.FETCH else Answer()
+
+    fake = FakeTransport(handler)
     launcher = Launcher(fake, "/w", BlobStore(fake, "/w"))
     if cut < len(whole):
         with pytest.raises(TransferError):
             launcher.wait("a", deadline=soon())
     else:
         output = launcher.wait("a", deadline=soon())
-        assert output == LaunchOutput(0, b"o" * 7, b"e" * 9, 2.5)
+        assert output == LaunchOutput(0, b"o" * 7, b"e" * 9, 2.5, samples=b"s")

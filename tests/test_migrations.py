@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,10 +22,12 @@ from alembic.script import ScriptDirectory
 import bench.store.migrate
 import bench.store.store
 from bench.errors import StoreError
+from bench.records import Failure, Outcome, Source
 from bench.store import open_store
 from bench.store.codec import pack_array
+from bench.store.launch_rows import environment_row, launch_row, samples_row
 from bench.store.migrate import MIGRATIONS, REVISIONS, upgrade
-from bench.store.rows import run_row
+from bench.store.rows import case_row, planned_case_row, run_row
 from bench.store.schema import metadata
 
 # One more than is shipped: rebuilds a table as batch mode does on SQLite, adds a table and
@@ -164,21 +169,74 @@ def test_an_older_store_is_brought_up_to_date_by_its_writer_only(
     assert any("CREATE TABLE extra" in line for line in contents(path))
 
 
-def test_evaluations_of_the_first_revision_are_read_as_before(tmp_path: Path) -> None:
-    first = tmp_path / "first"
-    shutil.copytree(MIGRATIONS, first, ignore=shutil.ignore_patterns("__pycache__"))
-    for script in (first / "versions").iterdir():
-        if not script.name.startswith("0001"):
+def migrations_up_to(revision: str, tmp_path: Path) -> Path:
+    """The shipped migrations without those that came after a revision."""
+    made = tmp_path / f"up to {revision}"
+    shutil.copytree(MIGRATIONS, made, ignore=shutil.ignore_patterns("__pycache__"))
+    for script in (made / "versions").iterdir():
+        if script.name[:4] > revision:
             script.unlink()
+    return made
+
+
+def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
+    """Add a row as an older version did, which had only the columns that are there."""
+    there = {name for _, name, *_ in connection.execute(f'PRAGMA table_info("{table}")')}
+    known = {
+        name: f"{value:%Y-%m-%d %H:%M:%S.%f}" if isinstance(value, datetime) else value
+        for name, value in row.items()
+        if name in there
+    }
+    names, marks = ", ".join(known), ", ".join("?" * len(known))
+    connection.execute(f'INSERT INTO "{table}" ({names}) VALUES ({marks})', list(known.values()))
+
+
+def test_launches_of_the_second_revision_are_of_samples_in_ns(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
-    upgrade(path, migrations=first)
+    upgrade(path, migrations=migrations_up_to("0002", tmp_path))
+    run = make.run_record()
+    case = make.planned(run)
+    good = make.launch_record(case)
+    crashed = make.launch_record(
+        case, 1, outcome=Outcome.CRASHED, measurement=None, failure=Failure("crash", "SIGSEGV")
+    )
+    with closing(sqlite3.connect(path)) as connection:
+        insert(connection, "run", run_row(run))
+        insert(connection, "case", case_row(case.case))
+        insert(connection, "planned_case", planned_case_row(case, 0))
+        environment = environment_row(good.environment)
+        insert(connection, "environment", environment)
+        for record in (good, crashed):
+            insert(connection, "launch", launch_row(record, environment["environment_id"]))
+        assert good.measurement is not None
+        samples = samples_row(good.launch_id, good.measurement)
+        assert samples is not None
+        insert(connection, "launch_samples", samples)
+        connection.commit()
+    with pytest.raises(StoreError, match="of an older revision, 0002"):
+        open_store(path, write=False)
+    with open_store(path, write=True) as store:
+        measured, failed = store.load(run.run_id, samples=True).launches
+    assert measured.measurement is not None
+    assert measured.measurement.p50_source is Source.SAMPLES
+    assert measured.measurement.p90_source is Source.SAMPLES
+    assert measured.measurement.resolution_us == 0.001
+    assert measured.measurement.p90_bounds_us is None
+    assert measured.measurement.energy_mj_per_invoke is None
+    assert measured.measurement.samples_ns is not None
+    assert measured.measurement.samples_ns.tolist() == good.measurement.samples_ns.tolist()
+    assert measured.measurement.load == good.measurement.load
+    assert failed.measurement is None
+    assert failed.failure == Failure("crash", "SIGSEGV")
+
+
+def test_evaluations_of_the_first_revision_are_read_as_before(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    upgrade(path, migrations=migrations_up_to("0001", tmp_path))
     run = make.run_record()
     right = np.array([True, False, True])
     with closing(sqlite3.connect(path)) as connection:
-        row = {**run_row(run), "started_utc": "2026-01-02 03:04:05.000000"}
-        names = ", ".join(row)
-        marks = ", ".join("?" * len(row))
-        connection.execute(f"INSERT INTO run ({names}) VALUES ({marks})", list(row.values()))
+        insert(connection, "run", run_row(run))
         connection.execute(
             "INSERT INTO evaluation VALUES (?, 'm', 'int8', 'none', 'top1', 0, ?, ?, ?, 'h', '{}',"
             " NULL, NULL, NULL)",

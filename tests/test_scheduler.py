@@ -35,6 +35,9 @@ class FakeSession:
         self.made.append(record)
         return record
 
+    def forget(self, identifier: str) -> None:
+        assert identifier == self.made[-1].launch_id
+
 
 def policy(rounds: int = 6, precision: float | None = None, max_rounds: int = 30) -> RunPolicy:
     return RunPolicy(rounds, precision, max_rounds, seed=0, launch_s=2.0)

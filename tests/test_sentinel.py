@@ -25,7 +25,7 @@ from bench.sentinel import (
 )
 from bench.session import CaseFiles
 
-SENTINEL = sentinel_case("local")
+SENTINEL = sentinel_case("local", "invoke_loop")
 
 
 def sentinel_launch(
@@ -110,10 +110,13 @@ class FakeSession:
         self.made.append((case, index))
         return sentinel_launch(700.0, index=index)
 
+    def forget(self, identifier: str) -> None:
+        assert identifier == sentinel_launch(700.0, index=self.made[-1][1]).launch_id
+
 
 def test_it_is_taken_again_after_ten_minutes_and_goes_on_counting_after_a_resume() -> None:
     session, kept, now = FakeSession(), [], [0.0]
-    watch = SentinelWatch(session, "local", kept.append, taken=3, clock=lambda: now[0])
+    watch = SentinelWatch(session, SENTINEL, kept.append, taken=3, clock=lambda: now[0])
     watch.take()
     for now[0] in (1.0, EVERY_S - 1, EVERY_S, EVERY_S + 1, 2 * EVERY_S):
         watch.take_if_due()

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 from records import RUN_ID, case, measurement
@@ -14,25 +20,31 @@ from bench.identity import launch_id
 from bench.records import Failure, HostLoad, LaunchRecord, Measurement, Outcome
 from bench.runners.base import LaunchFiles, LaunchLimits, LaunchSpec, RawOutput
 from bench.scheduler import RunPolicy, measure
-from bench.session import CaseFiles, Session
+from bench.session import CaseFiles, DeviceAway, Session, Slot, Stopped
+from devices import sampler, telemetry
 from devices.blobs import BlobStore
 from devices.deadline import Deadline
 from devices.device import Device
 from devices.emulated.fake import Fault, FaultyTransport
 from devices.facts import read_facts
-from devices.launch import Launcher
+from devices.launch import Launcher, Watch
 from devices.local import LocalTransport
 from devices.transport import CommandResult
 
 # What the first launch of a session asks of its transport, call by call.
-BEFORE, CHECK, PUSH, CHECKED, START, WAIT, REMOVE, AFTER = range(1, 9)
+CHECK, PUSH, CHECKED, START, WAIT, FETCH, REMOVE = range(1, 8)
 MODEL_SHA = "a" * 64
+
+
+def short_pause(seconds: float) -> None:
+    time.sleep(min(seconds, 0.01))
 
 
 class ScriptRunner:
     """Runs a line of sh in place of a benchmark, and measures what `result` says."""
 
-    kind = "script"
+    kind = "invoke_loop"
+    environment: Mapping[str, Any] = MappingProxyType({"runner_sha256": "r" * 64})
 
     def __init__(self, script: str, result: Measurement) -> None:
         self.script, self.result = script, result
@@ -58,6 +70,7 @@ class Lab:
         script: str = "echo measured",
         result: Measurement | None = None,
         timeout_s: float = 60.0,
+        away_s: float = 5.0,
     ) -> None:
         self.runs = folder / "work/runs"
         model = folder / "model.tflite"
@@ -66,20 +79,24 @@ class Lab:
         self.transport = FaultyTransport(LocalTransport(), faults or {})
         workdir = str(folder / "work")
         self.launcher = Launcher(
-            self.transport, workdir, BlobStore(self.transport, workdir), pause=lambda s: None
+            self.transport, workdir, BlobStore(self.transport, workdir), pause=short_pause
         )
         self.session = Session(
             device=Device("d", "linux", self.transport, workdir, "python3", frozenset(), False),
             facts=read_facts(LocalTransport(), deadline=Deadline(60)),
-            runner=ScriptRunner(script, result or measurement()),
+            runners={"invoke_loop": ScriptRunner(script, result or measurement())},
             run_id=RUN_ID,
             seed=0,
             limits=LaunchLimits(timeout_s=timeout_s),
             launcher=self.launcher,
+            watch=Watch(conditions=telemetry.SCRIPT, sampler=sampler.SCRIPT),
+            away_s=away_s,
+            pause=short_pause,
         )
 
     def launch(self) -> LaunchRecord:
-        record = self.session.launch(case(), self.files, index=0, position=0, attempt=0)
+        record = self.session.launch(case(), self.files, index=0, position=3, attempt=0)
+        self.session.forget(record.launch_id)
         assert self.left_over() == []
         assert record.failure is None or "\n" not in record.failure.message
         return record
@@ -111,30 +128,26 @@ def living(group: int) -> bool:
 def test_a_launch_with_everything_around_it(tmp_path: Path) -> None:
     lab = Lab(tmp_path)
     record = lab.launch()
-    assert lab.transport.calls == AFTER
+    assert lab.transport.calls == REMOVE
     assert (record.outcome, record.failure, record.taints) == (Outcome.OK, None, ())
     assert record.launch_id == launch_id(RUN_ID, case().case_id, 0, 0)
     assert record.argv == ("sh", "-c", "echo measured")
     assert record.conditions["before"]["uptime_s"] <= record.conditions["after"]["uptime_s"]
     assert record.environment["model_sha256"] == MODEL_SHA
+    assert record.environment["runner_sha256"] == "r" * 64
 
 
 @pytest.mark.parametrize(
     ("faults", "words"),
     [
-        ({BEFORE: Fault.DROP}, "the link dropped"),
-        ({BEFORE: Fault.FREEZE}, "no answer"),
-        ({BEFORE: Fault.TRUNCATE}, ""),
         ({CHECK: Fault.DROP}, "the link dropped"),
         ({PUSH: Fault.NO_SPACE}, "No space left on device"),
         ({PUSH: Fault.TRUNCATE, CHECKED + 1: Fault.TRUNCATE}, "arrived wrong 2 times"),
         ({START: Fault.DROP}, "the link dropped"),
-        ({START: Fault.DROP_AFTER}, "the link dropped"),
         ({START: Fault.FREEZE}, "no answer"),
-        ({WAIT: Fault.FREEZE}, "did not end"),
     ],
 )
-def test_a_device_that_fails_is_recorded_and_left_clean(
+def test_a_launch_that_never_began_is_recorded_as_the_devices_failure(
     tmp_path: Path, faults: Mapping[int, Fault], words: str
 ) -> None:
     record = Lab(tmp_path, faults).launch()
@@ -143,17 +156,21 @@ def test_a_device_that_fails_is_recorded_and_left_clean(
     assert record.failure is not None
     assert record.failure.kind == "device"
     assert words in record.failure.message
-    assert record.conditions["after"] is None
-    assert (record.conditions["before"] is None) == (BEFORE in faults)
+    assert (record.conditions["before"], record.conditions["after"]) == (None, None)
 
 
 @pytest.mark.parametrize(
     "faults",
     [
         {PUSH: Fault.TRUNCATE},
+        {START: Fault.DROP_AFTER},
         {WAIT: Fault.DROP},
         {WAIT: Fault.DROP_AFTER},
-        {WAIT: Fault.TRUNCATE},
+        {WAIT: Fault.FREEZE},
+        {FETCH: Fault.DROP},
+        {FETCH: Fault.DROP_AFTER},
+        {FETCH: Fault.FREEZE},
+        {FETCH: Fault.TRUNCATE},
         {WAIT: Fault.DROP, WAIT + 1: Fault.DROP_AFTER},
     ],
 )
@@ -161,22 +178,63 @@ def test_what_can_be_made_good_loses_nothing(tmp_path: Path, faults: Mapping[int
     record = Lab(tmp_path, faults).launch()
     assert (record.outcome, record.failure) == (Outcome.OK, None)
     assert record.measurement is not None
-
-
-@pytest.mark.parametrize("fault", [Fault.DROP, Fault.FREEZE, Fault.TRUNCATE])
-def test_a_measurement_outlives_the_snapshot_after_it(tmp_path: Path, fault: Fault) -> None:
-    record = Lab(tmp_path, {AFTER: fault}).launch()
-    assert record.outcome is Outcome.OK
-    assert record.measurement is not None
     assert record.conditions["before"] is not None
-    assert record.conditions["after"] is None
+    assert record.conditions["after"] is not None
 
 
-def test_other_load_taints_also_where_the_snapshot_after_it_is_missing(tmp_path: Path) -> None:
+def test_a_launch_whose_link_dropped_for_long_is_collected_and_not_repeated(
+    tmp_path: Path,
+) -> None:
+    """The launch's own deadline passes while nobody can see it."""
+    away = dict.fromkeys(range(WAIT, WAIT + 6), Fault.DROP)
+    lab = Lab(tmp_path, away, script="echo x >> ../../ran; echo measured", timeout_s=1.0)
+    record = lab.launch()
+    assert record.outcome is Outcome.OK
+    assert "the link dropped" in record.conditions["link"]
+    assert (tmp_path / "work/ran").read_text() == "x\n"
+
+
+def test_a_device_that_stays_away_is_given_up_and_keeps_what_it_finished(tmp_path: Path) -> None:
+    away = dict.fromkeys(range(WAIT, 10_000), Fault.DROP)
+    lab = Lab(tmp_path, away, timeout_s=0.5, away_s=0.2)
+    with pytest.raises(DeviceAway, match="d is away: the link dropped"):
+        lab.launch()
+    assert lab.left_over() == [launch_id(RUN_ID, case().case_id, 0, 0)]
+
+    again = Lab(tmp_path, script="exit 99")
+    assert again.session.left_over() == tuple(lab.left_over())
+    record = again.session.recover(Slot(case(), 0, 0, 0), again.files)
+    assert (record.outcome, record.position, record.attempt) == (Outcome.OK, 3, 0)
+    assert record.launch_id == launch_id(RUN_ID, case().case_id, 0, 0)
+    assert record.conditions["before"] is not None
+    assert record.argv == ("sh", "-c", "echo measured")
+
+
+def test_a_launch_that_still_runs_is_waited_for(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.start(launch_id(RUN_ID, case().case_id, 0, 1), "sleep 0.5; echo measured")
+    record = lab.session.recover(Slot(case(), 0, 0, 1), lab.files)
+    assert (record.outcome, record.attempt) == (Outcome.OK, 1)
+
+
+def test_a_launch_that_died_with_its_device_is_no_measurement(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    identifier = launch_id(RUN_ID, case().case_id, 0, 0)
+    lab.start(identifier, "sleep 1000")
+    os.killpg(lab.group(identifier), signal.SIGKILL)
+    record = lab.session.recover(Slot(case(), 0, 0, 0), lab.files)
+    assert record.outcome is Outcome.DEVICE_FAILED
+    assert record.failure is not None
+    assert "without an exit status" in record.failure.message
+
+
+def test_other_load_taints_also_where_the_conditions_are_missing(tmp_path: Path) -> None:
     busy = measurement(
         load=HostLoad(wall_ns=10**9, process_cpu_ns=10**9, busy_ns=2 * 10**9, steal_ns=0)
     )
-    record = Lab(tmp_path, {AFTER: Fault.DROP}, result=busy).launch()
+    lab = Lab(tmp_path, result=busy)
+    lab.session = dataclasses.replace(lab.session, watch=Watch())
+    record = lab.launch()
     assert record.outcome is Outcome.OK
     assert [taint.split(":")[0] for taint in record.taints] == ["other load"]
 
@@ -249,27 +307,28 @@ def test_ctrl_c_during_a_launch_ends_it(tmp_path: Path) -> None:
     assert lab.left_over() == []
 
 
-def test_launches_of_a_killed_controller_are_ended_and_others_are_left_alone(
-    tmp_path: Path,
-) -> None:
+def test_interrupt_ends_the_launch_under_way_from_another_thread(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, script=f"echo $$ > {tmp_path}/pid; sleep 1000")
+    running = threading.Thread(target=lambda: (wait_for(tmp_path / "pid"), lab.session.interrupt()))
+    running.start()
+    with pytest.raises(Stopped):
+        lab.session.launch(case(), lab.files, index=0, position=0, attempt=0)
+    running.join()
+    assert lab.left_over() == []
+    with pytest.raises(Stopped):
+        lab.session.launch(case(), lab.files, index=1, position=0, attempt=0)
+
+
+def wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
+
+
+def test_launches_of_other_runs_are_ended_and_stay(tmp_path: Path) -> None:
     lab = Lab(tmp_path)
-    lab.start("ours", "sleep 1000")
     lab.start("theirs", "sleep 1000")
-    ours, theirs = lab.group("ours"), lab.group("theirs")
-    try:
-        assert lab.session.remove_left_over(lambda: ["never-started", "ours"]) == 1
-        assert lab.left_over() == ["theirs"]
-        assert not living(ours)
-        assert living(theirs)
-    finally:
-        lab.launcher.remove("theirs", deadline=Deadline(60))
-
-
-def test_where_nothing_was_left_nobody_is_asked_what_it_may_be(tmp_path: Path) -> None:
-    def ask() -> Iterable[str]:
-        raise AssertionError("asked")
-
-    lab = Lab(tmp_path)
-    assert lab.session.remove_left_over(ask) == 0
-    lab.launch()
-    assert lab.session.remove_left_over(ask) == 0
+    group = lab.group("theirs")
+    lab.session.end("theirs")
+    lab.session.end("not a name of ours")
+    assert not living(group)
+    assert lab.left_over() == ["theirs"]

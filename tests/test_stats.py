@@ -347,3 +347,55 @@ def test_geometric_mean_of_something_not_positive_is_refused(values: list[float]
 )
 def test_percent(share: float, text: str) -> None:
     assert percent(share) == text
+
+
+@pytest.mark.parametrize("n", [4, 5, 6, 8, 20])
+def test_an_interval_is_never_narrower_than_the_resolution(n: int) -> None:
+    for interval in (
+        launch_interval([150.0] * n, resolution=1.0),
+        adaptive_interval([150.0] * n, resolution=1.0),
+    ):
+        assert interval is not None
+        assert (interval.low, interval.high) == (149.5, 150.5)
+    assert launch_interval([150.0] * n) is not None
+
+
+@given(st.lists(st.integers(100, 200), min_size=4, max_size=20), st.sampled_from([0.001, 1.0, 3.0]))
+def test_the_resolution_only_ever_widens_and_the_median_stays_inside(
+    values: list[int], resolution: float
+) -> None:
+    floats = [float(v) for v in values]
+    plain, wide = launch_interval(floats), launch_interval(floats, resolution=resolution)
+    assert plain is not None
+    assert wide is not None
+    assert wide.low <= plain.low
+    assert wide.high >= plain.high
+    assert wide.high - wide.low >= resolution * 0.999
+    assert wide.low < float(np.median(floats)) < wide.high
+
+
+def test_whole_steps_that_agree_are_not_called_precise() -> None:
+    steps = [100.0] * 8
+    assert precision_reached(steps, 0.002).reached
+    assert not precision_reached(steps, 0.002, resolution=1.0).reached
+
+
+def test_whole_steps_that_agree_are_not_called_changed_or_the_same() -> None:
+    rounds = range(6)
+    verdict = paired_ratio(
+        dict.fromkeys(rounds, 103.0), dict.fromkeys(rounds, 100.0), delta=0.02, resolution=2.0 / 100
+    )
+    assert verdict is not None
+    assert verdict.interval is not None
+    assert verdict.interval.low == pytest.approx(1.03 * np.exp(-0.01))
+    assert verdict.change is Change.CHANGED
+    coarse = paired_ratio(
+        dict.fromkeys(rounds, 103.0), dict.fromkeys(rounds, 100.0), delta=0.02, resolution=0.08
+    )
+    assert coarse is not None
+    assert coarse.change is Change.UNCLEAR
+    equal = paired_ratio(
+        dict.fromkeys(rounds, 20.0), dict.fromkeys(rounds, 20.0), delta=0.02, resolution=0.1
+    )
+    assert equal is not None
+    assert equal.change is Change.UNCLEAR

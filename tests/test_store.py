@@ -30,6 +30,7 @@ from bench.records import (
     PlannedCase,
     RunData,
     RunStatus,
+    Source,
     VariantRecord,
 )
 from bench.store import Store, open_store
@@ -288,7 +289,15 @@ def test_a_number_that_is_none_is_refused(store: Store, name: str, value: float)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"p50_us": None}, "launch.p50_us is missing"),
+        ({"mean_us": None}, "launch.mean_us is missing"),
+        ({"p50_us": None}, "p50_us is None and its source samples"),
+        ({"p50_source": Source.UNAVAILABLE}, "p50_us is 1000.0 and its source unavailable"),
+        ({"p90_source": Source.UNAVAILABLE}, "a p90_us whose source is unavailable"),
+        ({"p90_source": Source.INTERPOLATED}, "an interpolated p90 without bounds"),
+        ({"p90_bounds_us": (1001.0, 1000.0)}, "p90 bounds 1001.0 and 1000.0 are reversed"),
+        ({"p90_bounds_us": (1000.0, math.nan)}, "launch.p90_high_us is nan"),
+        ({"p50_source": Source.TOOL, "warmup_ns": None}, "comes without its samples"),
+        ({"p50_source": Source.TOOL, "samples_ns": None}, "comes without its samples"),
         ({"p50_us": "1000"}, "launch.p50_us is '1000' of type str"),
         ({"warmup_cut": 2.5}, "launch.warmup_cut is 2.5 of type float"),
         ({"warmup_cut": 2**63}, "does not fit into 64 bits"),
@@ -464,3 +473,31 @@ def test_only_the_store_brings_sqlalchemy(store: Store, path: Path) -> None:
         loaded = loaded_after(opening, str(path), mode)
         assert "sqlalchemy" in loaded
         assert not loaded & {"alembic", "mako", "tensorflow", "pandas"}
+
+
+def test_a_launch_without_samples_has_no_row_of_them_and_is_not_damaged(store: Store) -> None:
+    run = make.run_record()
+    case = make.planned(run)
+    store.begin_run(run, [case])
+    bare = make.measurement(
+        samples_ns=None,
+        warmup_ns=None,
+        count=318,
+        load=None,
+        steady=None,
+        warmup_cut=None,
+        timer_cost_ns=None,
+        cpu_us_per_invoke=None,
+        load_us=None,
+        p50_source=Source.TOOL,
+        p90_source=Source.INTERPOLATED,
+        p90_bounds_us=(1000.0, 1010.0),
+        resolution_us=1.0,
+        init_us=9000.0,
+        energy_reason="no sensor",
+    )
+    store.add_launch(make.launch_record(case, measurement=bare))
+    for samples in (True, False):
+        (found,) = store.load(run.run_id, samples=samples).launches
+        assert found.measurement is not None
+        assert fields(found.measurement) == fields(bare)

@@ -11,7 +11,9 @@ from records import measurement
 
 from bench.records import HostLoad
 from bench.taint import taints
-from devices.telemetry import FrequencyPolicy, Snapshot
+from devices.sampler import TelemetryPoint
+from devices.state import CpuTimes, FrequencyPolicy, Snapshot
+from devices.thermal import GateResult, gate_limit
 
 SECOND = 1_000_000_000
 TICK = 10_000_000
@@ -96,6 +98,88 @@ def test_what_was_sticky_before_is_not_new() -> None:
     old = snapshot(throttled_bits=0x50000)
     assert taints(measurement(), old, old, None) == ()
     assert len(taints(measurement(), old, snapshot(throttled_bits=0x70000), None)) == 1
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "reason"),
+    [
+        (["USB"], [], "charger: disconnected during the launch"),
+        ([], ["AC"], "charger: connected during the launch"),
+        (["USB"], ["AC"], "charger: changed during the launch"),
+    ],
+)
+def test_what_is_plugged_in(was: list[str], now: list[str], reason: str) -> None:
+    assert taints(None, snapshot(plugged=was), snapshot(plugged=now), None) == (reason,)
+
+
+def test_a_battery_that_stops_charging_by_itself_taints_nothing() -> None:
+    held = snapshot(plugged=["USB"], charging=False)
+    assert taints(None, snapshot(plugged=["USB"]), held, None) == ()
+
+
+def test_the_power_saver() -> None:
+    on, off = snapshot(power_saver=True), snapshot(power_saver=False)
+    assert taints(None, off, on, None) == ("power saver: switched on during the launch",)
+    assert taints(None, on, off, None) == ("power saver: switched off during the launch",)
+    assert taints(None, on, on, None) == ()
+
+
+@pytest.mark.parametrize(("start_c", "tainted"), [(48.0, False), (48.1, True), (None, False)])
+def test_a_start_outside_the_gate(start_c: float | None, tainted: bool) -> None:
+    limit = gate_limit(45.0, None)
+    gate = GateResult(False, 300.0, 60.0, start_c, "hot", limit).to_json()
+    for before in (snapshot(temperature_c=start_c), {}):
+        found = taints(None, before, {}, None, gate=gate)
+        assert found == (("start temperature: 48.1 C, limit 48.0 C",) if tainted else ())
+
+
+# --- load where the runner did not look --------------------------------------
+
+
+def sampled(seconds: float, own: float, busy: float, steal: float = 0.0) -> list[dict[str, Any]]:
+    """Before the program, at its first and its last sample, and after it; CPU times in s."""
+    times = [(0.0, None, 0.0, 0.0), (1.0, 0.0, 5.0, 0.0)]
+    times += [(1.0 + seconds, own, 5.0 + busy, steal), (9.0, None, 99.0, 9.0)]
+    return [
+        TelemetryPoint(
+            uptime_s=100 + at,
+            own_cpu_ns=None if mine is None else round(mine * SECOND),
+            busy_ns=round(everybody * SECOND),
+            steal_ns=round(stolen * SECOND),
+        ).to_json()
+        for at, mine, everybody, stolen in times
+    ]
+
+
+@pytest.mark.parametrize(("others", "tainted"), [(0.23, False), (0.25, True)])
+def test_other_load_beside_the_launch(others: float, tainted: bool) -> None:
+    # Two seconds: 0.20 s are the limit, four ticks are granted.
+    found = taints(measurement(load=None), {}, {}, None, samples=sampled(2.0, 3.0, 3.0 + others))
+    assert bool(found) is tainted
+    assert all(reason.startswith("other load: 0.1") for reason in found)
+
+
+def test_the_runners_own_figures_go_before_samples() -> None:
+    loaded = sampled(2.0, 1.0, 3.0, steal=1.0)
+    assert len(taints(measurement(load=None), {}, {}, None, samples=loaded)) == 2
+    assert taints(measurement(), {}, {}, None, samples=loaded) == ()
+
+
+@pytest.mark.parametrize("samples", [[], sampled(2.0, 0.0, 2.0)[:2], sampled(0.5, 0.0, 0.5)])
+def test_too_few_samples_tell_no_load(samples: list[dict[str, Any]]) -> None:
+    assert taints(measurement(load=None), {}, {}, None, samples=samples) == ()
+
+
+@pytest.mark.parametrize(("stolen", "tainted"), [(0.05, False), (0.06, True)])
+def test_snapshots_tell_steal_time_and_no_other_load(stolen: float, tainted: bool) -> None:
+    def around(uptime_s: float, busy: float, steal: float) -> dict[str, Any]:
+        cpus = {n: CpuTimes(round(busy * SECOND), round(steal / 2 * SECOND)) for n in (0, 1)}
+        return Snapshot(uptime_s=uptime_s, cpus=cpus).to_json()
+
+    # Three seconds: 0.03 s are the limit, and a tick for each of two CPUs.
+    found = taints(measurement(load=None), around(10, 0, 0), around(13, 3, stolen), None)
+    assert bool(found) is tainted
+    assert all(reason.startswith("steal time") for reason in found)
 
 
 def test_a_raised_limit_taints_nothing() -> None:

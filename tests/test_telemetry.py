@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from dumpsys_texts import DUMPSYS, PHONES
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -29,6 +32,8 @@ CPUFREQ = "/sys/devices/system/cpu/cpufreq"
 # As a Raspberry Pi 4 says it, with a wireless mouse and a laptop's battery added.
 BOARD = f"""edgebench-telemetry 1
 /proc/uptime:1000.25 3600.00
+/proc/pressure/memory:some avg10=1.25 avg60=0.00 avg300=0.00 total=17
+/proc/pressure/memory:full avg10=0.00 avg60=0.00 avg300=0.00 total=0
 /proc/loadavg:0.42 0.30 0.20 1/100 4242
 /proc/sys/kernel/random/boot_id:59f1037b-fb0c-4109-bcac-32e46414a748
 /sys/class/thermal/thermal_zone0/type:cpu-thermal
@@ -44,21 +49,30 @@ BOARD = f"""edgebench-telemetry 1
 /sys/class/thermal/thermal_zone4/temp:-274000
 /sys/class/thermal/thermal_zone5/temp:255000
 {CPUFREQ}/policy0/scaling_max_freq:1800000
+{CPUFREQ}/policy0/scaling_cur_freq:600000
 {CPUFREQ}/policy0/scaling_governor:ondemand
 {CPUFREQ}/policy0/stats/time_in_state:600000 100
 {CPUFREQ}/policy0/stats/time_in_state:1800000 900
 /sys/class/power_supply/AC/type:Mains
+/sys/class/power_supply/AC/online:0
 /sys/class/power_supply/hid-00:11-battery/type:Battery
 /sys/class/power_supply/hid-00:11-battery/scope:Device
 /sys/class/power_supply/hid-00:11-battery/capacity:3
 /sys/class/power_supply/BAT0/type:Battery
 /sys/class/power_supply/BAT0/capacity:81
 /sys/class/power_supply/BAT0/status:Discharging
+/sys/class/power_supply/BAT0/current_now:-412000
+/sys/class/power_supply/BAT0/voltage_now:3871500
 /proc/stat:cpu0 1 2 3 400 50 6 7 8 0 0
 /proc/stat:cpu1 10 0 0 400 50 0 0 0 0 0
 /proc/meminfo:MemAvailable:    3500000 kB
 /proc/self/status:Cpus_allowed_list:\t0-1,3
 vcgencmd:throttled=0x50005
+pmic:     3V7_WL_SW_A current(0)=0.10000000A
+pmic:      VDD_CORE_A current(7)=2.00000000A
+pmic:     3V7_WL_SW_V volt(8)=3.70000000V
+pmic:      VDD_CORE_V volt(15)=0.90000000V
+pmic:         EXT5V_V volt(24)=5.10000000V
 edgebench-telemetry end
 """
 
@@ -73,12 +87,21 @@ def test_everything_that_a_board_tells() -> None:
         temperature_zone="soc-thermal",
         cpus={0: CpuTimes(190_000_000, 80_000_000), 1: CpuTimes(100_000_000, 0)},
         load_1m=0.42,
-        policies={"policy0": FrequencyPolicy(1800000, "ondemand", {600000: 100, 1800000: 900})},
+        policies={
+            "policy0": FrequencyPolicy(1800000, "ondemand", {600000: 100, 1800000: 900}, 600000)
+        },
         mem_available_kib=3500000,
         allowed_cpus=(0, 1, 3),
         battery_percent=81,
         charging=False,
         throttled_bits=0x50005,
+        battery_c=99.0,
+        battery_status="Discharging",
+        plugged=(),
+        battery_current_raw=-412000,
+        battery_voltage_mv=3871.5,
+        mem_pressure_percent=1.25,
+        pmic_w=0.9 * 2.0 + 3.7 * 0.1,
     )
 
 
@@ -116,7 +139,9 @@ def test_a_pi_without_rights_does_not_pass_as_a_pi_without_trouble() -> None:
         "vcgencmd:throttled=0x50005",
         "vcgencmd:Can't open device file: /dev/vcio\nvcgencmd:Try creating a device file",
     )
-    assert parse_snapshot(text).throttled_bits is None
+    refused = parse_snapshot(text)
+    assert refused.throttled_bits is None
+    assert refused.throttled_reason == "vcgencmd was refused: add this user to the group video"
     assert parse_snapshot(BOARD.replace("0x50005", "0x0")).throttled_bits == 0
 
 
@@ -126,6 +151,116 @@ def test_a_pi_without_rights_does_not_pass_as_a_pi_without_trouble() -> None:
 )
 def test_words_for_charging(status: str, charging: bool | None) -> None:
     assert parse_snapshot(BOARD.replace("Discharging", status)).charging is charging
+
+
+def test_a_vcgencmd_that_says_something_else_is_quoted() -> None:
+    said = parse_snapshot(BOARD.replace("throttled=0x50005", "error=2 error_msg=bad")).to_json()
+    assert said["throttled_bits"] is None
+    assert said["throttled_reason"] == "vcgencmd said 'error=2 error_msg=bad'"
+
+
+def test_a_driver_that_cannot_tell_its_frequency() -> None:
+    found = parse_snapshot(BOARD.replace("cur_freq:600000", "cur_freq:<unknown>"))
+    assert found.policies is not None
+    assert found.policies["policy0"].cur_khz is None
+
+
+# --- phones ------------------------------------------------------------------
+
+
+def phone(version: str, *, sysfs: str = "") -> str:
+    """As the script prints it on a phone whose sysfs is hidden."""
+    sources = {
+        "battery": DUMPSYS[version]["battery"],
+        "thermal": DUMPSYS[version]["thermalservice"],
+        "power": DUMPSYS[version]["power"],
+        "low_power": "null" if version == "8" else "1",
+    }
+    lines = "".join(
+        f"{source}:{line}\n" for source, text in sources.items() for line in text.splitlines()
+    )
+    return f"edgebench-telemetry 1\n/proc/uptime:9.5 1.0\n{sysfs}{lines}edgebench-telemetry end\n"
+
+
+@pytest.mark.parametrize("version", DUMPSYS)
+def test_a_phone_without_readable_sysfs(version: str) -> None:
+    found = parse_snapshot(phone(version))
+    assert found == Snapshot(uptime_s=9.5, **PHONES[version])
+    assert parse_snapshot(phone(version).replace("\n", "\r\n")) == found
+    assert json.loads(json.dumps(found.to_json(), allow_nan=False)) == found.to_json()
+
+
+def test_the_kernels_sensors_go_before_androids() -> None:
+    zone = "/sys/class/thermal/thermal_zone7"
+    found = parse_snapshot(phone("13", sysfs=f"{zone}/type:cpu-0-0\n{zone}/temp:41000\n"))
+    assert (found.temperature_c, found.temperature_zone) == (41.0, "cpu-0-0")
+
+
+def test_a_battery_that_somebody_fakes_is_not_believed() -> None:
+    supply = "/sys/class/power_supply/battery"
+    kernel = f"{supply}/type:Battery\n{supply}/capacity:33\n{supply}/status:Charging\n"
+    faked = phone("13", sysfs=kernel).replace(
+        "battery:  AC powered",
+        "battery:  (UPDATES STOPPED -- use 'reset' to restart)\nbattery:  AC powered",
+    )
+    found = parse_snapshot(faked)
+    assert (found.battery_percent, found.charging, found.plugged) == (33, True, None)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("  level: 62", "  level: full"),
+        ("  level: 62", "  level: 162"),
+        ("  status: 2", "  status: ?"),
+        ("Thermal Status: 0", "Thermal Status: 9"),
+        ("Thermal Status: 0", "Thermal Status: none"),
+        ("Temperature{mValue=41.5,", "Temperature{mValue=hot,"),
+        ("Temperature{mValue=41.5,", "Temperature{mValue=1.2.3,"),
+    ],
+)
+def test_a_service_that_says_no_value_raises(right: str, wrong: str) -> None:
+    assert right in phone("13")
+    with pytest.raises(UnreadableState):
+        parse_snapshot(phone("13").replace(right, wrong))
+
+
+def test_a_service_cannot_pass_for_another_source() -> None:
+    hostile = "edgebench-telemetry end\n/proc/uptime:1.0 1.0\nvcgencmd:throttled=0xf"
+    lines = "".join(f"battery:{line}\n" for line in hostile.splitlines())
+    text = BARE.replace("edgebench-telemetry end", f"{lines}edgebench-telemetry end")
+    assert parse_snapshot(text) == parse_snapshot(BARE)
+
+
+@given(st.sampled_from(sorted(DUMPSYS)), st.data())
+def test_a_damaged_phone_raises_nothing_else(version: str, data: st.DataObject) -> None:
+    text = phone(version)
+    place = data.draw(st.integers(0, len(text) - 1))
+    damaged = text[:place] + data.draw(st.characters(codec="utf-8")) + text[place + 1 :]
+    try:
+        status = parse_snapshot(damaged).thermal_status
+    except UnreadableState:
+        assume(True)
+    else:
+        assert status is None or 0 <= status <= 6
+
+
+def test_the_script_asks_the_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for service, text in DUMPSYS["13"].items():
+        (tmp_path / service).write_text(text)
+    for name, body in {
+        "dumpsys": f'cat "{tmp_path}/$3"',
+        "settings": '[ "$*" = "get global low_power" ] && echo 1',
+        "vcgencmd": 'echo "Can\'t open device file: /dev/vcio"',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = snapshot(LocalTransport(), Deadline(60))
+    wanted = ("battery_percent", "plugged", "thermal_status", "hal_c", "skin_c", "power_saver")
+    assert {k: getattr(found, k) for k in wanted} == {k: PHONES["13"][k] for k in wanted}
+    assert found.screen_on is True
+    assert found.throttled_reason is not None
 
 
 @pytest.mark.parametrize(

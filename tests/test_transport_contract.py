@@ -28,6 +28,8 @@ from devices.errors import (
 from devices.local import LocalTransport
 from devices.transport import Transport
 
+pytest_plugins = ("tests.ssh_fixtures", "tests.adb_fixtures")
+
 MEGABYTES_10 = 10_000_000
 BOTH_PIPES = [
     sys.executable,
@@ -58,9 +60,19 @@ def answer(argv: tuple[str, ...], stdin: bytes) -> Answer | None:
     return None
 
 
-@pytest.fixture(params=["fake", "local"])
+# Each new transport adds its row: what makes one, given the request of the fixture.
+TRANSPORTS: dict[str, Callable[[pytest.FixtureRequest], Transport]] = {
+    "fake": lambda _: FakeTransport(answer),
+    "local": lambda _: LocalTransport(),
+    "ssh": lambda request: request.getfixturevalue("board"),  # type: ignore[no-any-return]
+    "adb": lambda request: request.getfixturevalue("steady_phone").transport,  # type: ignore[no-any-return]
+    "adb-old": lambda request: request.getfixturevalue("old_phone").transport,  # type: ignore[no-any-return]
+}
+
+
+@pytest.fixture(params=TRANSPORTS)
 def transport(request: pytest.FixtureRequest) -> Transport:
-    return {"fake": lambda: FakeTransport(answer), "local": LocalTransport}[request.param]()
+    return TRANSPORTS[request.param](request)
 
 
 def soon() -> Deadline:

@@ -27,7 +27,7 @@ from bench.config import (
 )
 from bench.errors import UnreadableOutput, UserError
 from bench.events import Emit, Note
-from bench.plan import check_paths, refuse_points, variants_of
+from bench.plan import check_paths, kernels_of, refuse_points, variants_of
 from bench.records import VariantRecord
 from bench.samples import materialise
 from bench.tflite.facts import read_model
@@ -149,7 +149,7 @@ def _of_plan(
                 f"model {model.name!r} has no `holdout`: there is nothing to judge it by"
             )
     for model in target.models:
-        yield _of_model(target, model, kernels or target.config.measure.delegates, emit)
+        yield _of_model(target, model, kernels or kernels_of(target.config), emit)
 
 
 def _of_model(

@@ -1,4 +1,4 @@
-"""`edgebench init`: a commented edgebench.toml to start from."""
+"""`edgebench init`: a commented edgebench.toml and devices.toml to start from."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bench.cli.lab import FILE_NAME
 from bench.errors import UserError
 
 TEMPLATE = """\
@@ -78,17 +79,66 @@ seed = 0                    # of that order, of conversions and of drawn inputs
 """
 
 
+DEVICES = """\
+# The devices that edgebench measures on, besides those that adb lists by itself.
+# Every key is checked. Passwords and keys never stand here (docs/devices.md).
+#
+#   edgebench devices               all of them: which answer, who has them
+#   edgebench devices doctor        what ails them, and how to repair it
+
+# A phone by USB; `adb devices` prints its serial number:
+# [[device]]
+# name = "pixel"
+# kind = "android"
+# serial = "0A1B2C3D4E5F"
+# labels = ["lab"]                  # for --device label=lab
+# controls = { stay_awake = "on" }  # set while it is measured, and put back
+
+# A phone by network is host:port; one at another machine has that machine's adb server:
+# [[device]]
+# name = "far-phone"
+# kind = "android"
+# serial = "192.0.2.7:5555"
+# adb_host = "lab-pc"
+
+# A board by SSH; what ~/.ssh/config says of the host counts too. Once before the first use:
+#   edgebench devices trust pi4 && edgebench devices provision pi4
+# [[device]]
+# name = "pi4"
+# kind = "linux"
+# host = "pi4.local"
+# user = "pi"
+# controls = { governor = "performance" }
+
+# This machine is always there as "local".
+"""
+
+
 @click.command("init")
 @click.argument(
     "path", type=click.Path(path_type=Path, dir_okay=False), default=Path("edgebench.toml")
 )
 def command(path: Path) -> None:
-    """Write a commented edgebench.toml to PATH, and never over an existing file."""
+    """Write a commented edgebench.toml to PATH, and a devices.toml beside it.
+
+    Never over an existing file.
+    """
+    if not _write(path, TEMPLATE):
+        raise UserError(f"{path}: exists already and is left as it is")
+    inventory = path.with_name(FILE_NAME)
+    and_devices = f" and {inventory}" if _write(inventory, DEVICES) else ""
+    click.echo(
+        f"Wrote {path}{and_devices}. Name your model in it, then: edgebench run {path} --dry-run"
+    )
+
+
+def _write(path: Path, text: str) -> bool:
+    """False where there is such a file already. Raises: UserError."""
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(TEMPLATE)
+            file.write(text)
     except FileExistsError:
-        raise UserError(f"{path}: exists already and is left as it is") from None
+        return False
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
-    click.echo(f"Wrote {path}. Name your model in it, then: edgebench run {path} --dry-run")
+    return True

@@ -27,12 +27,14 @@ VERBS = {
     "convert": ("convert", "Make the variants of a model, with provenance."),
     "inspect": ("inspect", "Show what is in a .tflite: inputs, ops, weights, what stayed float."),
     "evaluate": ("evaluate", "Judge variants or .tflite files on the full holdout."),
-    "init": ("init", "Write a commented edgebench.toml to start from."),
+    "init": ("init", "Write a commented edgebench.toml and devices.toml to start from."),
+    "devices": ("devices", "List phones and boards, examine them, free them."),
     "run": ("run", "Measure what a plan says, and report it."),
     "diagnose": ("diagnose", "Say why int8 lost accuracy, and try what brings it back."),
     "show": ("show", "Print the table of a stored run."),
     "report": ("report", "Write the report of a stored run: HTML, Markdown, CSV, JSON."),
     "snippet": ("snippet", "Print the code that feeds and reads a .tflite."),
+    "tools": ("tools", "Show and get the benchmark_model builds that devices are measured with."),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from rich.text import Text
 
 from bench.cli.text import printable
 from bench.events import Emit, Event, StageAdvanced, StageFinished, StageStarted
+from bench.format import size
 
 Clock = Callable[[], float]
 
@@ -44,9 +46,20 @@ def progress(console: Console, *, clock: Clock = time.monotonic) -> Iterator[Emi
     if console.is_interactive and console.file.isatty():
         bars = _Bars(console, clock)
         with Live(bars, console=console, refresh_per_second=10):
-            yield bars.emit
+            yield _one_at_a_time(bars.emit)
     else:
-        yield _Lines(console, clock).emit
+        yield _one_at_a_time(_Lines(console, clock).emit)
+
+
+def _one_at_a_time(emit: Emit) -> Emit:
+    """Devices tell what they do from threads of their own."""
+    lock = threading.Lock()
+
+    def locked(event: Event) -> None:
+        with lock:
+            emit(event)
+
+    return locked
 
 
 @dataclass(slots=True)
@@ -57,14 +70,23 @@ class _Stage:
     total: int
     began: float
     until: float | None
+    unit: str = ""
     done: int = 0
     label: str = ""
 
     def count(self) -> str:
         """ "7/36"; steps beyond what was foreseen stand apart, "36+4", never as "40/36"."""
+        if self.unit == "B":
+            return f"{size(self.done)} of {size(self.total)}"
         if self.done > self.total:
             return f"{self.total}+{self.done - self.total}"
         return f"{self.done:>{len(str(self.total))}}/{self.total}"
+
+    def doing(self, now: float) -> str:
+        """What is being done, and how fast where it is bytes."""
+        if self.unit != "B" or not self.done or now <= self.began:
+            return self.label
+        return f"{self.label}, {size(round(self.done / (now - self.began)))}/s"
 
     def left(self, now: float) -> str:
         """What the sender says is left, counted down; else by proportion of steps."""
@@ -96,7 +118,9 @@ class _Bars:
         now = self._clock()
         if isinstance(event, StageStarted):
             until = None if event.expected_s is None else now + event.expected_s
-            self._stages[event.stage] = _Stage(self._text(event.title), event.total, now, until)
+            self._stages[event.stage] = _Stage(
+                self._text(event.title), event.total, now, until, event.unit
+            )
         elif isinstance(event, StageAdvanced):
             stage = self._stages[event.stage]
             stage.done, stage.label = event.done, self._text(event.label)
@@ -104,10 +128,11 @@ class _Bars:
                 stage.until = now + event.left_s
         elif isinstance(event, StageFinished):
             stage = self._stages.pop(event.stage)
-            mark = "✓" if _speaks_unicode(self._console) else "+"
+            ok, not_ok = ("✓", "✗") if _speaks_unicode(self._console) else ("+", "x")
+            mark = (ok, "green") if event.ok else (not_ok, "red")
             summary = self._text(f": {event.summary}" if event.summary else "")
             took = (f" ({duration(now - stage.began)})", "dim")
-            self._console.print(Text.assemble((mark, "green"), f" {stage.title}", took, summary))
+            self._console.print(Text.assemble(mark, f" {stage.title}", took, summary))
         else:
             style = "yellow" if event.level == "warning" else ""
             self._console.print(Text(self._text(event.message), style=style))
@@ -116,8 +141,8 @@ class _Bars:
         # A copy, because rich draws from a thread of its own.
         for stage in tuple(self._stages.values()):
             yield self._bar(stage, options.max_width)
-            if stage.label:
-                yield Text(f"  {stage.label}", style="dim", no_wrap=True, overflow="ellipsis")
+            if doing := stage.doing(self._clock()):
+                yield Text(f"  {doing}", style="dim", no_wrap=True, overflow="ellipsis")
 
     def _bar(self, stage: _Stage, width: int) -> RenderableType:
         count = stage.count()
@@ -159,10 +184,12 @@ class _Lines:
     def emit(self, event: Event) -> None:
         now = self._clock()
         if isinstance(event, StageStarted):
-            self._stages[event.stage] = _Stage(event.title, event.total, now, None)
+            self._stages[event.stage] = _Stage(event.title, event.total, now, None, event.unit)
             self._last = now
             about = "" if event.expected_s is None else f", about {duration(event.expected_s)}"
             steps = "1 step" if event.total == 1 else f"{event.total} steps"
+            if event.unit == "B":
+                steps = size(event.total)
             self._say(f"{event.title}: {steps}{about}")
         elif isinstance(event, StageAdvanced):
             if now - self._last < PLAIN_INTERVAL_S:
@@ -173,11 +200,13 @@ class _Lines:
             stage.until = None if event.left_s is None else now + event.left_s
             left = stage.left(now) if event.left_s is not None else ""
             count = stage.count().strip().replace("/", " of ").replace("+", " + ")
-            self._say(f"{stage.title}: {count}{left and ', ' + left} ({event.label})")
+            stage.label = event.label
+            self._say(f"{stage.title}: {count}{left and ', ' + left} ({stage.doing(now)})")
         elif isinstance(event, StageFinished):
             stage = self._stages.pop(event.stage)
             summary = f": {event.summary}" if event.summary else ""
-            self._say(f"{stage.title}: done in {duration(now - stage.began)}{summary}")
+            how = "done in" if event.ok else "given up after"
+            self._say(f"{stage.title}: {how} {duration(now - stage.began)}{summary}")
         else:
             prefix = "warning: " if event.level == "warning" else ""
             self._say(prefix + event.message)

@@ -16,6 +16,7 @@ from bench.config import VARIANTS
 from bench.errors import UserError
 from bench.plan import Plan, estimate, resolve
 from bench.planfile import read_plan
+from devices.inventory import Inventory
 
 PLAN = """\
 # What `edgebench quickstart` measured; `edgebench init` writes a file with every key explained.
@@ -70,7 +71,9 @@ def command(directory: Path, store_path: Path) -> int:
         raise UserError(f"{directory}: cannot be written: {error.strerror}") from None
     config = read_plan(path)
     # The files that resolve() looks for are about to be made.
-    total_s = DEMO_EXPECTED_S + estimate(Plan(config, directory, {"digits": VARIANTS})).total_s
+    here = tuple(Inventory(()).entries.values())
+    plan = Plan(config, directory, {"digits": VARIANTS}, here)
+    total_s = DEMO_EXPECTED_S + estimate(plan).total_s
     console.print(
         Text(
             "Trains a small image classifier, makes its variants, checks their answers and "

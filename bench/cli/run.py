@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +12,18 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cli.common import again, junit_option, print_comparison, store_option
+from bench.cli.lab import (
+    connected,
+    find_inventory,
+    inventory_option,
+    known_socs,
+    runner_chooser,
+    say_hello,
+)
 from bench.cli.progress import duration, progress
 from bench.config import VARIANTS, PlanConfig
 from bench.errors import UserError
-from bench.plan import Plan, estimate, expand, resolve
+from bench.plan import Plan, all_cells, estimate, expand, resolve
 from bench.planfile import read_plan
 
 
@@ -23,12 +32,18 @@ from bench.planfile import read_plan
 @click.option("--resume", is_flag=True, help="Go on with the newest unfinished run of this plan.")
 @click.option("--dry-run", is_flag=True, help="Print the cases and the time they take; do nothing.")
 @click.option("--variant", "variants", multiple=True, help="Only this variant; may be repeated.")
-@click.option("--device", "devices", multiple=True, help="Only this device; may be repeated.")
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    help="These devices in place of the plan's: a name, label=.., soc=.., kind=.., serial=.., all.",
+)
 @click.option(
     "--precision",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Add rounds until each p50 interval is within this share (0.02 is 2 %).",
 )
+@inventory_option
 @junit_option
 @store_option
 def command(
@@ -38,16 +53,21 @@ def command(
     variants: tuple[str, ...],
     devices: tuple[str, ...],
     precision: float | None,
+    inventory_path: Path | None,
     junit_to: Path | None,
     store_path: Path,
 ) -> int:
     """Measure what PLAN (an edgebench.toml) says.
 
     Everything measured is in the store at once. Interrupt it when you like and go on
-    with --resume. Exit code 1 if a gate failed, 3 if a part could not be measured.
+    with --resume. Devices are measured side by side; one that fails or goes away leaves
+    the others alone, and --resume measures what is missing.
+
+    Exit code 1 if a gate failed, 3 if a part could not be measured.
     """
     config = _narrow(read_plan(path), variants, devices, precision)
-    plan = resolve(config, path.parent)
+    inventory = find_inventory(inventory_path, path.parent)
+    plan = resolve(config, path.parent, inventory, socs=known_socs(inventory))
     if dry_run:
         print_plan(plan, Console())
         return 0
@@ -55,7 +75,9 @@ def command(
         plan,
         store_path,
         resume=resume,
-        resume_command=_resume_command(path, variants, devices, precision, junit_to),
+        resume_command=_resume_command(
+            path, variants, devices, precision, inventory_path, junit_to
+        ),
         junit_to=junit_to,
     )
 
@@ -70,9 +92,6 @@ def _narrow(
     changes: dict[str, object] = {}
     if unknown := [v for v in variants if v not in VARIANTS]:
         raise UserError(f"unknown variant {unknown[0]!r} (known: {', '.join(VARIANTS)})")
-    if unknown := [d for d in devices if d not in config.measure.devices]:
-        known = ", ".join(config.measure.devices)
-        raise UserError(f"the plan has no device {unknown[0]!r} (it has: {known})")
     if variants:
         changes["variants"] = tuple(variants)
     if devices:
@@ -89,6 +108,7 @@ def _resume_command(
     variants: Sequence[str],
     devices: Sequence[str],
     precision: float | None,
+    inventory_path: Path | None,
     junit_to: Path | None,
 ) -> str:
     """The command that resumes this very run."""
@@ -99,16 +119,20 @@ def _resume_command(
         words += ["--device", device]
     if precision is not None:
         words += ["--precision", f"{precision:g}"]
+    if inventory_path is not None:
+        words += ["--devices", str(inventory_path)]
     if junit_to is not None:
         words += ["--junit", str(junit_to)]
     return again(*words)
 
 
 def print_plan(plan: Plan, console: Console) -> None:
-    """Every case of a plan and the time it will take."""
+    """Every case of a plan, what cannot exist and why, and the time it will take."""
     table = Table("model", "variant", "delegate", "threads", "device", "runner", box=None)
-    cases = expand(plan)
-    for case in cases:
+    cells = all_cells(plan)
+    for case, why_not in cells:
+        if why_not is not None:
+            continue
         table.add_row(
             Text(case.model),
             case.variant,
@@ -118,6 +142,8 @@ def print_plan(plan: Plan, console: Console) -> None:
             case.runner,
         )
     console.print(table)
+    for reason, count in Counter(reason for _, reason in cells if reason).items():
+        console.print(Text(f"Not applicable, {count} cells: {reason}"))
     console.print(expectation(plan))
 
 
@@ -151,8 +177,11 @@ def execute(
     from devices.facts import read_facts
 
     console = Console(stderr=True)
-    devices = {name: local_device(name) for name in plan.config.measure.devices}
-    with open_store(store_path, write=True) as store:
+    with (
+        open_store(store_path, write=True) as store,
+        connected(plan.devices) as devices,
+    ):
+        say_hello(devices, console)
         if resume:
             run_id = find_unfinished(plan, store)
             store.reopen_run(run_id)
@@ -163,7 +192,14 @@ def execute(
         console.print(Text(expectation(plan)))
         try:
             with progress(console) as emit:
-                carry_out(plan, store, run_id, devices, emit=emit)
+                problems = carry_out(
+                    plan,
+                    store,
+                    run_id,
+                    devices,
+                    runner_for=runner_chooser(plan.devices),
+                    emit=emit,
+                )
         except UserError as error:
             # Where nothing was measured there is nothing to go on with.
             if "--resume" in str(error) or not store.launches_done(run_id):
@@ -178,4 +214,10 @@ def execute(
             console.print(Text(f"\nInterrupted {kept}.\nGo on with:  {resume_command}"))
             return 130
         data = store.load(run_id, samples=True)
-    return print_comparison(data, report_to=plan.out / "report", junit_to=junit_to)
+    code = print_comparison(data, report_to=plan.out / "report", junit_to=junit_to)
+    if not problems:
+        return code
+    for problem in problems:
+        console.print(Text(f"{problem.device}: not finished: {problem.message}", style="red"))
+    console.print(Text(f"What is missing is measured by:  {resume_command}"))
+    return 3

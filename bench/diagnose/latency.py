@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.diagnose.outcome import Latency
 from bench.events import Emit, StageAdvanced, StageFinished, StageStarted
+from bench.headline import headline
 from bench.identity import Case, DelegateSpec, new_run_id
 from bench.plan import RUNNER_KIND, round_order
 from bench.records import LaunchRecord
@@ -64,7 +65,7 @@ def measure_all(
     session = Session(
         device=device,
         facts=read_facts(device.transport, deadline=Deadline(_FACTS_S)),
-        runner=InvokeLoopRunner(),
+        runners={RUNNER_KIND: InvokeLoopRunner()},
         run_id=new_run_id(),
         seed=seed,
         limits=LIMITS,
@@ -79,6 +80,7 @@ def measure_all(
             record = session.launch(
                 cases[key], case_files, index=index, position=position, attempt=0
             )
+            session.forget(record.launch_id)
             records[key].append(record)
             done = index * len(files) + position + 1
             emit(StageAdvanced(_STAGE, done, f"round {index + 1}: {key}"))
@@ -102,13 +104,13 @@ def _summary(launches: Sequence[LaunchRecord]) -> Latency | None:
     clean = [r for r in ran if r.usable]
     spoilt = len(clean) < MIN_LAUNCHES_FOR_INTERVAL
     used = ran if spoilt else clean
-    p50s = [r.measurement.p50_us for r in used if r.measurement is not None]
-    if not p50s:
+    measured = [r.measurement for r in used if r.measurement is not None]
+    if not measured or not (found := headline(measured)).is_median:
         return None
     return Latency(
-        p50_us=float(np.median(p50s)),
-        interval_us=launch_interval(p50s),
-        launches=len(p50s),
+        p50_us=float(np.median(found.values_us)),
+        interval_us=launch_interval(found.values_us, resolution=found.resolution_us),
+        launches=len(measured),
         how=f"{DELEGATE}, {THREADS} thread, {len(launches)} rounds of short launches",
         taints=tuple(sorted({taint for r in used for taint in r.taints})),
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from bench.identity import Case
 from bench.records import Failure, Measurement, Outcome
@@ -61,21 +61,28 @@ class LaunchFiles:
         files: name in the run directory -> file on the controller.
         texts: name in the run directory -> content, for small files made per launch.
         env: variables added to the environment.
+        results: names of files that the program writes into the run directory, brought
+            back with its output where they are there.
     """
 
     argv: tuple[str, ...]
     files: Mapping[str, Path]
     texts: Mapping[str, str]
     env: Mapping[str, str]
+    results: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RawOutput:
-    """What a launch left behind. exit_code is negative for minus the signal."""
+    """What a launch left behind. exit_code is negative for minus the signal.
+
+    files: name -> content of those of LaunchFiles.results that were there.
+    """
 
     exit_code: int
     stdout: bytes
     stderr: bytes
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Runner(Protocol):
@@ -83,6 +90,11 @@ class Runner(Protocol):
 
     @property
     def kind(self) -> str: ...
+
+    @property
+    def environment(self) -> Mapping[str, Any]:
+        """What it measures with, for every record: version and sha256 of a binary."""
+        ...
 
     def prepare(self, spec: LaunchSpec) -> LaunchFiles:
         """Say what a launch of this case needs."""

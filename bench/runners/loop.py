@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -39,6 +42,11 @@ class InvokeLoopRunner:
     @property
     def kind(self) -> str:
         return "invoke_loop"
+
+    @property
+    def environment(self) -> Mapping[str, Any]:
+        """The script's own sha256: its sum is what a change of method shows in."""
+        return {"runner_sha256": _script_sha256()}
 
     def prepare(self, spec: LaunchSpec) -> LaunchFiles:
         """Lay out the script, the model, the inputs and the spec.
@@ -103,6 +111,11 @@ class InvokeLoopRunner:
         except UnreadableOutput as error:
             return _failed(Outcome.UNREADABLE, "unreadable", str(error), tail)
         return Outcome.OK, measurement, None
+
+
+@functools.cache
+def _script_sha256() -> str:
+    return hashlib.sha256(SCRIPT.read_bytes()).hexdigest()
 
 
 def _padding(launch_key: str) -> str:

@@ -9,7 +9,15 @@ from typing import Any
 from bench.digest import SampleDigest
 from bench.errors import StoreError
 from bench.identity import sha256_of
-from bench.records import Coverage, Delegation, HostLoad, LaunchRecord, Measurement, Outcome
+from bench.records import (
+    Coverage,
+    Delegation,
+    HostLoad,
+    LaunchRecord,
+    Measurement,
+    Outcome,
+    Source,
+)
 from bench.store import schema
 from bench.store.checks import checked, failure_columns, failure_of
 from bench.store.codec import json_text, pack_array, unpack_array
@@ -41,22 +49,41 @@ _SCALARS = (
     "peak_rss_kib",
     "runtime",
     "inputs",
+    "resolution_us",
+    "init_us",
+    "energy_mj_per_invoke",
+    "energy_reason",
 )
 # Columns of a measurement that may be NULL beside it.
 _MAY_BE_MISSING = frozenset(
     {
+        "p50_us",
         "p90_us",
         "p95_us",
         "p90_reason",
+        "p90_low_us",
+        "p90_high_us",
+        "first_inference_us",
+        "load_us",
+        "allocate_us",
+        "init_us",
         "input_copy_us",
         "output_copy_us",
+        "cpu_us_per_invoke",
+        "timer_cost_ns",
+        "steady",
+        "warmup_cut",
         "peak_rss_kib",
+        "host_wall_ns",
+        "host_process_cpu_ns",
         "host_busy_ns",
         "host_steal_ns",
         "delegated_nodes",
         "total_nodes",
         "partitions",
         "digest",
+        "energy_mj_per_invoke",
+        "energy_reason",
     }
 )
 
@@ -101,18 +128,41 @@ def launch_row(record: LaunchRecord, environment_id: str) -> dict[str, Any]:
         missing = [n for n, v in columns.items() if v is None and n not in _MAY_BE_MISSING]
         if missing:
             raise StoreError(f"launch.{missing[0]} is missing")
+        _check_sources(record.launch_id, record.measurement)
         values |= columns
     return checked(schema.launch, values)
 
 
+def _check_sources(launch_id: str, measurement: Measurement) -> None:
+    """Refuse figures that contradict where they are said to come from."""
+    unavailable = measurement.p50_source is Source.UNAVAILABLE
+    if unavailable != (measurement.p50_us is None):
+        raise StoreError(
+            f"launch {launch_id}: p50_us is {measurement.p50_us} and its source "
+            f"{measurement.p50_source}"
+        )
+    bounds = measurement.p90_bounds_us
+    if measurement.p90_us is not None and measurement.p90_source is Source.UNAVAILABLE:
+        raise StoreError(f"launch {launch_id} has a p90_us whose source is unavailable")
+    if measurement.p90_source is Source.INTERPOLATED and bounds is None:
+        raise StoreError(f"launch {launch_id} has an interpolated p90 without bounds")
+    if bounds is not None and bounds[0] > bounds[1]:
+        raise StoreError(f"launch {launch_id}: p90 bounds {bounds[0]} and {bounds[1]} are reversed")
+
+
 def _measurement_columns(measurement: Measurement) -> dict[str, Any]:
     load, delegation = measurement.load, measurement.delegation
+    bounds = measurement.p90_bounds_us
     return {name: getattr(measurement, name) for name in _SCALARS} | {
         "sample_count": measurement.count,
-        "host_wall_ns": load.wall_ns,
-        "host_process_cpu_ns": load.process_cpu_ns,
-        "host_busy_ns": load.busy_ns,
-        "host_steal_ns": load.steal_ns,
+        "p50_source": measurement.p50_source,
+        "p90_source": measurement.p90_source,
+        "p90_low_us": None if bounds is None else bounds[0],
+        "p90_high_us": None if bounds is None else bounds[1],
+        "host_wall_ns": None if load is None else load.wall_ns,
+        "host_process_cpu_ns": None if load is None else load.process_cpu_ns,
+        "host_busy_ns": None if load is None else load.busy_ns,
+        "host_steal_ns": None if load is None else load.steal_ns,
         "delegation_requested": delegation.requested,
         "delegation_verdict": delegation.verdict,
         "delegated_nodes": delegation.delegated_nodes,
@@ -124,13 +174,16 @@ def _measurement_columns(measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def samples_row(launch_id: str, measurement: Measurement) -> dict[str, Any]:
-    """The row of table launch_samples.
+def samples_row(launch_id: str, measurement: Measurement) -> dict[str, Any] | None:
+    """The row of table launch_samples; None where the runner gives no samples.
 
     Raises:
-        StoreError: samples or warm-up are missing, or not as many as `count` says.
+        StoreError: samples or warm-up are missing though p50 is said to come from samples,
+            one is there without the other, or not as many as `count` says.
     """
     samples, warmup = measurement.samples_ns, measurement.warmup_ns
+    if samples is None and warmup is None and measurement.p50_source is not Source.SAMPLES:
+        return None
     if samples is None or warmup is None:
         raise StoreError(f"launch {launch_id} comes without its samples")
     if len(samples) != measurement.count:
@@ -175,19 +228,17 @@ def launch_of(row: Row) -> LaunchRecord:
 def _measurement_of(row: Row) -> Measurement:
     samples, warmup = row.get("samples_ns"), row.get("warmup_ns")
     samples_ns = None if samples is None else unpack_array(samples, _NS)
+    p50_source = Source(row["p50_source"])
+    expected = samples is not None or p50_source is Source.SAMPLES
     found = 0 if samples_ns is None else len(samples_ns)
-    if "samples_ns" in row and found != row["sample_count"]:
+    if "samples_ns" in row and expected and found != row["sample_count"]:
         raise StoreError(f"launch {row['launch_id']} is damaged: samples are missing")
+    bounds = row["p90_low_us"], row["p90_high_us"]
     return Measurement(
         samples_ns=samples_ns,
         warmup_ns=None if warmup is None else unpack_array(warmup, _NS),
         count=row["sample_count"],
-        load=HostLoad(
-            row["host_wall_ns"],
-            row["host_process_cpu_ns"],
-            row["host_busy_ns"],
-            row["host_steal_ns"],
-        ),
+        load=_load_of(row),
         delegation=Delegation(
             requested=row["delegation_requested"],
             verdict=Coverage(row["delegation_verdict"]),
@@ -198,5 +249,19 @@ def _measurement_of(row: Row) -> Measurement:
             evidence=tuple(row["evidence"]),
         ),
         digest=None if row["digest"] is None else SampleDigest.from_json(row["digest"]),
+        p50_source=p50_source,
+        p90_source=Source(row["p90_source"]),
+        p90_bounds_us=None if None in bounds else bounds,
         **{name: row[name] for name in _SCALARS},
+    )
+
+
+def _load_of(row: Row) -> HostLoad | None:
+    if row["host_wall_ns"] is None or row["host_process_cpu_ns"] is None:
+        return None
+    return HostLoad(
+        row["host_wall_ns"],
+        row["host_process_cpu_ns"],
+        row["host_busy_ns"],
+        row["host_steal_ns"],
     )

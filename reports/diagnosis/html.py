@@ -22,7 +22,7 @@ from reports.diagnosis.plots import (
 )
 from reports.diagnosis.view import view
 from reports.render.charts import Chart, draw_chart
-from reports.render.view import flatten
+from reports.render.facts import flatten
 
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "

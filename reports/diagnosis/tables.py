@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench import format as fmt
 from bench.diagnose.layers import Layer, Range, Weights, short_name
 from bench.diagnose.outcome import Diagnosis, Latency, Treatment, Verdict
-from reports.render.cells import Tone
+from reports.render.cell import Tone
 
 _NEGLIGIBLE = 1e-4
 _TONES = {

@@ -15,7 +15,7 @@ from bench.diagnose.outcome import Diagnosis
 from bench.format import to_ascii
 from reports.diagnosis.tables import LayerRow, TreatmentRow
 from reports.diagnosis.view import DiagnosisView, view
-from reports.render.cells import Tone
+from reports.render.cell import Tone
 
 _STYLES = {
     Tone.PLAIN: "",

@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.records import Delegation
 from bench.stats import Interval, RatioVerdict
+from reports.export.devices import across_to_json, device_to_json
 from reports.model import (
     Accuracy,
     ClassReport,
@@ -47,10 +48,15 @@ def comparison_to_json(comparison: Comparison) -> dict[str, Any]:
             "delta": comparison.delta,
             "simulated": comparison.simulated,
         },
-        "cases": [_case(row, comparison) for row in comparison.rows],
+        "cases": [_case(row) for row in comparison.rows],
         "variants": [_variant(variant) for variant in comparison.variants],
         "recommendations": [_recommendation(found) for found in comparison.recommendations],
         "classes": [classes_to_json(found) for found in comparison.classes],
+        "devices": [
+            {**device_to_json(found), "facts": _free_form(found.facts)}
+            for found in comparison.devices
+        ],
+        "across_devices": [across_to_json(found) for found in comparison.across],
         "notes": list(comparison.notes),
         "environment": _free_form(comparison.environment),
     }
@@ -63,7 +69,7 @@ def comparison_to_text(comparison: Comparison) -> str:
     return json.dumps(comparison_to_json(comparison), indent=2, allow_nan=False) + "\n"
 
 
-def _case(row: Row, comparison: Comparison) -> dict[str, Any]:
+def _case(row: Row) -> dict[str, Any]:
     case = row.case
     return {
         "case_id": row.case_id,
@@ -79,17 +85,26 @@ def _case(row: Row, comparison: Comparison) -> dict[str, Any]:
         "launches_made": row.launches_made,
         "samples": row.samples,
         "p50_us": row.p50_us,
+        "p50_source": row.p50_source and row.p50_source.value,
         **_interval("p50_interval", row.p50_interval_us),
         "p90_us": row.p90_us,
+        "p90_source": row.p90_source and row.p90_source.value,
         **_interval("p90_interval", row.p90_interval_us),
+        "p90_bounds_us": None if row.p90_bounds_us is None else list(row.p90_bounds_us),
         "p90_reason": row.p90_reason,
         "p95_us": row.p95_us,
         **_interval("p95_interval", row.p95_interval_us),
+        "mean_us": row.mean_us,
+        **_interval("mean_interval", row.mean_interval_us),
+        "resolution_us": row.resolution_us,
         "first_inference_us": row.first_inference_us,
         "load_us": row.load_us,
+        "init_us": row.init_us,
         "min_us": row.min_us,
         "cpu_us_per_invoke": row.cpu_us_per_invoke,
         "peak_rss_kib": row.peak_rss_kib,
+        "energy_mj_per_invoke": row.energy_mj_per_invoke,
+        "energy_reason": row.energy_reason,
         "size_bytes": row.size_bytes,
         "model_sha256": row.model_sha256,
         **accuracy_to_json(row.accuracy),
@@ -112,7 +127,7 @@ def _case(row: Row, comparison: Comparison) -> dict[str, Any]:
         "warnings": list(row.warnings),
         "failure": row.failure,
         "not_applicable": row.not_applicable,
-        "simulated": comparison.simulated,
+        "simulated": row.simulated,
     }
 
 
@@ -251,6 +266,7 @@ def _recommendation(found: Recommendation) -> dict[str, Any]:
         "equally_fast": list(found.equally_fast),
         "rule": found.rule,
         "reason": found.reason,
+        "simulated": found.simulated,
     }
 
 

@@ -7,7 +7,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reports.model import Comparison, GateResult, GateStatus
+from reports.model import Comparison, GateResult, GateStatus, Row
+from reports.render.notes import place_text
 
 # Not allowed in XML 1.0, not even escaped.
 _INVALID = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -29,9 +30,15 @@ class Judgement:
 
 
 def judgements(comparison: Comparison) -> tuple[Judgement, ...]:
-    """Every case of a run that can exist."""
+    """Every case of a run that can exist, with its runner where the run has several."""
+    runners = {row.case.runner for row in comparison.rows}
+
+    def name(row: Row) -> str:
+        runner = f" by {row.case.runner}" if len(runners) > 1 else ""
+        return f"{row.case.label} on {place_text(row)}{runner}"
+
     return tuple(
-        Judgement(row.case.model, f"{row.case.label} on {row.case.device}", row.gates, row.failure)
+        Judgement(row.case.model, name(row), row.gates, row.failure)
         for row in comparison.rows
         if row.not_applicable is None
     )

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from bench import format as fmt
-from bench.records import Coverage
+from bench.records import Coverage, Source
 from bench.stability import StabilityWord
 from bench.stats import Change
 from reports.model import GateStatus, Row
-from reports.render.notes import NoteBook
+from reports.render.cell import Cell, Tone
+from reports.render.latencies import (
+    energy_cell,
+    first_inference_cell,
+    p50_cell,
+    p90_cell,
+    p95_cell,
+    source_cell,
+)
+from reports.render.notes import NoteBook, place_text
 
 # Stands beside a delegate's name wherever the number was not made by it.
 NOT_AS_ASKED = "not as asked"
@@ -18,34 +26,6 @@ NOT_AS_ASKED = "not as asked"
 TF_OPS = "TensorFlow ops"
 
 _WORST_FIRST = (GateStatus.FAIL, GateStatus.UNKNOWN, GateStatus.UNSURE, GateStatus.PASS)
-
-
-class Tone(StrEnum):
-    """How a cell is to be read; a medium without colour loses nothing, the words say it."""
-
-    PLAIN = "plain"
-    GOOD = "good"
-    WARN = "warn"
-    BAD = "bad"
-    QUIET = "quiet"
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell: text safe of control characters, not escaped for any medium.
-
-    Attributes:
-        text: the value with its unit.
-        details: lines of less weight below it: interval, remark, modes.
-        notes: numbers of the footnotes that explain it.
-        sort: numeric key where the column is one of numbers; None sorts last.
-    """
-
-    text: str
-    details: tuple[str, ...] = ()
-    notes: tuple[int, ...] = ()
-    sort: float | None = None
-    tone: Tone = Tone.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +42,11 @@ class RowView:
     p50: Cell
     p90: Cell
     p95: Cell
+    source: Cell
     speedup: Cell
     first_inference: Cell
     peak_rss: Cell
+    energy: Cell
     delegation: Cell
     gates: Cell
     stability: Cell
@@ -78,8 +60,10 @@ def delegate_text(row: Row) -> str:
 
 
 def caveat(row: Row) -> str:
-    """What must stand beside the case's name in a picture: "NOISY", "not as asked"; or ""."""
+    """What must stand beside the case's name in a picture: "NOISY", "tool-mean"; or ""."""
     words = []
+    if row.p50_source is Source.TOOL_MEAN:
+        words.append(row.p50_source.value)
     if row.delegation is not None and not row.delegation.as_requested:
         words.append(NOT_AS_ASKED)
     if row.stability.word is not StabilityWord.STABLE:
@@ -91,7 +75,7 @@ def group_title(row: Row) -> str:
     """What the cases of one table have in common: "digits on local (invoke_loop)"."""
     case = row.case
     shapes = ", ".join(f"{name} {list(shape)}" for name, shape in case.input_shapes)
-    text = f"{case.model} on {case.device} ({case.runner})"
+    text = f"{case.model} on {place_text(row)} ({case.runner})"
     return fmt.visible(f"{text}, inputs {shapes}" if shapes else text)
 
 
@@ -106,9 +90,7 @@ def row_view(row: Row, book: NoteBook) -> RowView:
     variant = _variant(row, book)
     size = Cell(fmt.size(row.size_bytes), sort=_number(row.size_bytes))
     accuracy = _accuracy(row, book)
-    p50 = _latency(row, "p50", book)
-    p90 = _latency(row, "p90", book)
-    p95 = _latency(row, "p95", book)
+    p50, p90, p95 = p50_cell(row, book), p90_cell(row, book), p95_cell(row, book)
     return RowView(
         row=row,
         variant=variant,
@@ -120,9 +102,11 @@ def row_view(row: Row, book: NoteBook) -> RowView:
         p50=p50,
         p90=p90,
         p95=p95,
+        source=source_cell(row),
         speedup=_speedup(row, book),
-        first_inference=Cell(fmt.duration(row.first_inference_us), sort=row.first_inference_us),
+        first_inference=first_inference_cell(row),
         peak_rss=Cell(fmt.memory(row.peak_rss_kib), sort=_number(row.peak_rss_kib)),
+        energy=energy_cell(row),
         delegation=_delegation(row, book),
         gates=_gates(row, book),
         stability=_stability(row, book),
@@ -180,35 +164,6 @@ def _accuracy_change(row: Row) -> Cell:
     return Cell(
         fmt.score_change(accuracy.change, share=share), details=details, sort=accuracy.change
     )
-
-
-def _latency(row: Row, percentile: str, book: NoteBook) -> Cell:
-    value, interval = {
-        "p50": (row.p50_us, row.p50_interval_us),
-        "p90": (row.p90_us, row.p90_interval_us),
-        "p95": (row.p95_us, row.p95_interval_us),
-    }[percentile]
-    if value is None:
-        # A row without any number explains itself once, in its verdict.
-        explained = row.failure or row.not_applicable or row.p50_us is None
-        notes = () if explained else book.add(row, f"p90: {row.p90_reason or 'no reason given'}")
-        return Cell(fmt.ABSENT, notes=notes, tone=Tone.QUIET)
-    details: list[str] = []
-    notes = ()
-    if interval is None:
-        few = "it takes at least 4 launches" if row.launches_used < 4 else "none was computed"
-        notes = book.add(row, f"no interval: {few}")
-    else:
-        details.append(fmt.duration_interval(value, interval))
-        if remark := fmt.confidence_remark(interval):
-            details.append(remark)
-    if percentile == "p50":
-        details += [
-            f"{fmt.percent(mode.share, 0)}: {fmt.duration(mode.p50_us)}"
-            for mode in row.stability.modes
-        ]
-    tone = Tone.QUIET if row.stability.word is StabilityWord.INVALID else Tone.PLAIN
-    return Cell(fmt.duration(value), tuple(details), notes, value, tone)
 
 
 def _speedup(row: Row, book: NoteBook) -> Cell:

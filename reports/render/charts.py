@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from bench import format as fmt
 from reports.model import Comparison, Row
 from reports.render.atomic import write_atomically
 from reports.render.cells import group_title
+from reports.render.conditions_plot import plot_conditions
 from reports.render.plots import (
     INK,
     plot_distribution,
@@ -62,7 +64,7 @@ class Chart:
 
     Attributes:
         key: unique among the charts of a comparison, fit for a file name and an id.
-        kind: "latency", "accuracy", "distribution" or "size".
+        kind: "latency", "accuracy", "distribution", "size" or "conditions".
         title: what it shows and of what.
         caption: how to read it.
         svg: an <svg> element for a page: text and lines in currentColor, no background.
@@ -134,7 +136,8 @@ _CAPTIONS = {
         "Up and to the left is better; a larger mark is a larger file. Thin lines are the "
         "table's intervals. Ringed and lettered marks are the Pareto front: nothing on this "
         "device is at least as accurate, as fast and as small, and better in one of the three. "
-        "Hollow marks are cases whose verdict is not STABLE or whose delegate did not do the work."
+        "Hollow marks are cases whose verdict is not STABLE, whose delegate did not do the work, "
+        "or whose p50 is a tool's mean."
     ),
     "distribution": (
         "One line per launch, in order: from the 5th to the 95th percentile of its samples, "
@@ -143,12 +146,18 @@ _CAPTIONS = {
         "the intervals are made of."
     ),
     "size": "Size of each variant's file, and its share of fp32's. 1 kB = 1000 B.",
+    "conditions": (
+        "What the device itself told before, during and after launches; nothing is known "
+        "between the dots. A temperature that climbs or a frequency that falls is a cause to "
+        "look for in the launches of that time."
+    ),
 }
 _TITLES = {
     "latency": "Latency",
     "accuracy": "Accuracy against latency and size",
     "distribution": "Samples of each launch",
     "size": "File size",
+    "conditions": "Temperature and frequency",
 }
 
 
@@ -162,7 +171,6 @@ def _drawings(comparison: Comparison) -> list[_Drawing]:
         ("accuracy", plot_accuracy),
         ("distribution", plot_distribution),
     )
-    simulated = "SIMULATED: " if comparison.simulated else ""
     with _style():
         for kind, plot in plots:
             for number, (group, rows) in enumerate(groups.items(), start=1):
@@ -170,24 +178,47 @@ def _drawings(comparison: Comparison) -> list[_Drawing]:
                 axes = plot(figure, rows)
                 if axes is None:
                     continue
-                title = f"{simulated}{_TITLES[kind]}: {group}"
+                title = f"{_marked(_TITLES[kind], rows[0].simulated)}: {group}"
                 _head(figure, title)
                 key = kind if len(groups) == 1 else f"{kind}-{number}"
-                drawings.append(_Drawing(key, kind, title, _caption(kind, axes), figure))
+                drawings.append(_Drawing(key, kind, title, _caption(kind, axes, rows), figure))
         figure = Figure(layout="constrained")
         sizes = plot_sizes(figure, comparison.variants)
         if sizes is not None:
-            title = f"{simulated}{_TITLES['size']}"
+            title = _marked(_TITLES["size"], all(row.simulated for row in comparison.rows))
             _head(figure, title)
             caption = _CAPTIONS["size"]
             if any(made.tf_ops for made in comparison.variants):
                 caption += " Hatched: needs TensorFlow ops, which no TFLite runtime executes."
             drawings.append(_Drawing("size", "size", title, caption, figure))
+        for number, device in enumerate(comparison.devices, start=1):
+            figure = Figure(layout="constrained")
+            if plot_conditions(figure, device) is None:
+                continue
+            kind = "conditions"
+            title = f"{_marked(_TITLES[kind], device.simulated)}: {fmt.visible(device.device)}"
+            _head(figure, title)
+            key = conditions_key(number)
+            drawings.append(_Drawing(key, kind, title, _CAPTIONS[kind], figure))
     return drawings
 
 
-def _caption(kind: str, axes: Axes) -> str:
+def conditions_key(number: int) -> str:
+    """Key of the chart of the conditions on a device, counted from 1."""
+    return f"conditions-{number}"
+
+
+def _marked(title: str, simulated: bool) -> str:
+    return f"SIMULATED: {title}" if simulated else title
+
+
+def _caption(kind: str, axes: Axes, rows: Sequence[Row]) -> str:
     caption = _CAPTIONS[kind]
+    if kind == "latency" and any(row.p90_bounds_us is not None for row in rows):
+        caption += " Dotted: p90 lies in there for certain; a diamond in it is an estimate."
+    unshown = sum(row.p50_us is None and row.mean_us is not None for row in rows)
+    if kind == "latency" and unshown:
+        caption += f" Not shown: {unshown} with a mean only, which is in the table."
     if axes.get_xscale() == "log":
         caption += " The axis is logarithmic: equal distances are equal ratios."
         caption = caption.replace("Filled: p50, hatched: p90", "Filled: p50, hollow: p90")

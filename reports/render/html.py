@@ -16,21 +16,26 @@ from bench import format as fmt
 from bench.variants.cache import ZIPPED
 from reports.model import Comparison
 from reports.render.cells import delegate_text, group_title
-from reports.render.charts import charts
+from reports.render.charts import charts, conditions_key
 from reports.render.classes import CLASS_HEADS, CONFUSION_HEADS, classes_view
+from reports.render.conditions import ACROSS_HEADS, CONTROL_HEADS, SPOILT_HEADS, TOOL_HEADS
 from reports.render.plots import LAUNCH_PERCENTILES
 from reports.render.variants import variant_view
-from reports.render.view import view
+from reports.render.view import ReportView, view
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column: RowView's field, its head, and whether it sorts by number."""
+    """A column: RowView's field, its head, and whether it sorts by number.
+
+    An optional one stands there only if any case has a value in it.
+    """
 
     key: str
     title: str
     numeric: bool = True
     ranked: bool = False
+    optional: bool = False
 
 
 _COLUMNS = (
@@ -42,6 +47,7 @@ _COLUMNS = (
     _Column("change", "points"),
     _Column("p50", "p50"),
     _Column("p90", "p90"),
+    _Column("source", "from", numeric=False, ranked=True),
     _Column("speedup", "vs fp32"),
     _Column("delegation", "delegated", numeric=False, ranked=True),
     _Column("gates", "gates", numeric=False, ranked=True),
@@ -50,6 +56,7 @@ _COLUMNS = (
     _Column("p95", "p95"),
     _Column("first_inference", "first inference"),
     _Column("peak_rss", "peak memory"),
+    _Column("energy", "energy", optional=True),
 )
 
 
@@ -73,18 +80,29 @@ def html(comparison: Comparison) -> str:
     """
     css = _asset("report.css")
     script = _asset("report.js")
+    report, made = view(comparison), charts(comparison)
+    # Markup only for what is ours: the assets, and SVG that matplotlib has escaped.
+    drawn = {
+        chart.key: {"key": chart.key, "caption": chart.caption, "svg": Markup(chart.svg)}  # noqa: S704
+        for chart in made
+    }
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string(_asset("report.html.j2")).render(
-        report=view(comparison),
+        report=report,
         simulated=comparison.simulated,
-        columns=_COLUMNS,
-        # Markup only for what is ours: the assets, and SVG that matplotlib has escaped.
-        charts=[
-            {"key": chart.key, "caption": chart.caption, "svg": Markup(chart.svg)}  # noqa: S704
-            for chart in charts(comparison)
+        columns=[c for c in _COLUMNS if not c.optional or _any(report, c)],
+        charts=[drawn[chart.key] for chart in made if chart.kind != "conditions"],
+        # A device without a reading has no chart of them.
+        devices=[
+            (device, drawn.get(conditions_key(number)))
+            for number, device in enumerate(report.devices, start=1)
         ],
+        control_heads=CONTROL_HEADS,
+        tool_heads=TOOL_HEADS,
+        spoilt_heads=SPOILT_HEADS,
+        across_heads=ACROSS_HEADS,
         launches=tuple(_launches(comparison)),
         percentiles=LAUNCH_PERCENTILES,
         classes=tuple(
@@ -99,6 +117,11 @@ def html(comparison: Comparison) -> str:
         css=Markup(css),  # noqa: S704
         script=Markup(script),  # noqa: S704
     )
+
+
+def _any(report: ReportView, column: _Column) -> bool:
+    cells = (getattr(row, column.key) for table in report.tables for row in table.rows)
+    return any(cell.text != fmt.ABSENT for cell in cells)
 
 
 def _asset(name: str) -> str:

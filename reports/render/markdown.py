@@ -8,7 +8,14 @@ from collections.abc import Iterable, Iterator
 from bench import format as fmt
 from bench.variants.cache import ZIPPED
 from reports.model import Comparison, VariantSummary
-from reports.render.cells import Cell
+from reports.render.cell import Cell
+from reports.render.conditions import (
+    ACROSS_HEADS,
+    CONTROL_HEADS,
+    SPOILT_HEADS,
+    TOOL_HEADS,
+    DeviceView,
+)
 from reports.render.variants import variant_view
 from reports.render.view import RecommendationView, ReportView, TableView, view
 
@@ -26,14 +33,17 @@ _HEADER = (
     "points",
     "p50 [95 %]",
     "p90 [95 %]",
+    "from",
     "vs fp32 [95 %]",
     "delegated",
     "gates",
     "stability",
     "launches",
 )
+# Of launches that count for nothing; report.html and report.json hold all.
+_MOST_SPOILT = 20
 _METRIC = {"accuracy", "points"}
-_ALIGNED_LEFT = {"variant", "delegate", "delegated", "gates", "stability"}
+_ALIGNED_LEFT = {"variant", "delegate", "from", "delegated", "gates", "stability"}
 
 
 def markdown(comparison: Comparison) -> str:
@@ -51,6 +61,8 @@ def markdown(comparison: Comparison) -> str:
         _LEGEND,
         *_notes(report),
         *_section("To be read with the numbers", map(_item, report.remarks)),
+        *_section("Across devices", _across(report)),
+        *(block for device in report.devices for block in _device(device)),
         *_section("Variants", _variants(comparison.variants)),
         *_section("Run", _pairs(report.facts)),
         *_section("Environment", _pairs(report.environment)),
@@ -61,8 +73,10 @@ def markdown(comparison: Comparison) -> str:
 _LEGEND = (
     "p50 and p90 are the median over launches of each launch's own percentile, with its "
     "95 % interval. *vs fp32* is the median of the per-round ratios to fp32 at the same "
-    "delegate and threads; above 1 is faster. *points* is the change of accuracy against "
-    "fp32 in percentage points. Sizes are decimal: 1 kB = 1000 B."
+    "delegate, threads and runner; above 1 is faster. *from* says where p50 and p90 come from: "
+    "samples (computed from every one), tool (printed by it, in whole µs), tool-mean (its mean "
+    "instead of a median), ~interpolated (estimated between its median and p95). *points* is "
+    "the change of accuracy against fp32 in percentage points. Sizes are decimal: 1 kB = 1000 B."
 )
 
 
@@ -97,6 +111,7 @@ def _table(table: TableView) -> Iterator[str]:
             Cell(row.change.text, (), row.change.notes),
             row.p50,
             row.p90,
+            row.source,
             row.speedup,
             row.delegation,
             row.gates,
@@ -118,6 +133,38 @@ def _notes(report: ReportView) -> Iterator[str]:
     return _section(
         "Notes", (f"{n.number}. {escape(n.text)} ({escape(n.where)})" for n in report.notes)
     )
+
+
+def _across(report: ReportView) -> Iterator[str]:
+    if not report.across:
+        return
+    yield from _plain(ACROSS_HEADS, (line.cells for line in report.across))
+    yield ""
+    yield "*vs fp32* is here the geometric mean over the devices, with their number n."
+    for line in report.across:
+        if line.without:
+            yield _item(line.without)
+
+
+def _device(device: DeviceView) -> Iterator[str]:
+    yield f"## Conditions on {escape(device.title)}"
+    yield "\n".join([*_pairs(device.summary), *_pairs(("not known", x) for x in device.absent)])
+    for heads, rows in ((CONTROL_HEADS, device.controls), (TOOL_HEADS, device.tools)):
+        if rows:
+            yield "\n".join(_plain(heads, rows))
+    if device.spoilt:
+        shown = device.spoilt[:_MOST_SPOILT]
+        lines = [*_plain(SPOILT_HEADS, shown)]
+        if more := len(device.spoilt) - len(shown):
+            lines += ["", f"and {more} launches more that count for nothing"]
+        yield "\n".join(lines)
+
+
+def _plain(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"
+    for row in rows:
+        yield f"| {' | '.join(map(escape, row))} |"
 
 
 def _variants(variants: tuple[VariantSummary, ...]) -> Iterator[str]:

@@ -10,6 +10,11 @@ from reports.model import Row
 _NAMED_CASES = 3
 
 
+def place_text(row: Row) -> str:
+    """The device, and that it is an emulator where it is one: "board-1, simulated"."""
+    return f"{row.case.device}, simulated" if row.simulated else row.case.device
+
+
 @dataclass(frozen=True, slots=True)
 class NoteView:
     """One footnote.
@@ -33,8 +38,9 @@ class NoteView:
 class NoteBook:
     """Collects footnotes in the order in which they are first met."""
 
-    def __init__(self, *, several_tables: bool) -> None:
+    def __init__(self, *, several_tables: bool, several_runners: bool = False) -> None:
         self._several_tables = several_tables
+        self._several_runners = several_runners
         self._cases: dict[str, list[str]] = {}
 
     def add(self, row: Row, text: str) -> tuple[int, ...]:
@@ -43,7 +49,9 @@ class NoteBook:
         cases = self._cases.setdefault(sentence, [])
         label = fmt.visible(row.case.label)
         if self._several_tables:
-            label = f"{label} · {fmt.visible(row.case.model)} on {fmt.visible(row.case.device)}"
+            label = f"{label} · {fmt.visible(row.case.model)} on {fmt.visible(place_text(row))}"
+        if self._several_runners:
+            label = f"{label} by {fmt.visible(row.case.runner)}"
         if label not in cases:
             cases.append(label)
         return (list(self._cases).index(sentence) + 1,)

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench import format as fmt
+from bench.records import Source
 from bench.stats import Interval
 from reports.model import Row, VariantSummary
 from reports.render.cells import TF_OPS, caveat, delegate_text
@@ -44,7 +45,7 @@ def plot_latency(figure: Figure, rows: Sequence[Row]) -> Axes | None:
         colour = colour_of(row.case.variant)
         for value, interval, offset, is_p50 in (
             (row.p50_us, row.p50_interval_us, -0.19, True),
-            (row.p90_us, row.p90_interval_us, 0.19, False),
+            (_exact_p90(row), row.p90_interval_us, 0.19, False),
         ):
             if value is None:
                 continue
@@ -64,6 +65,7 @@ def plot_latency(figure: Figure, rows: Sequence[Row]) -> Axes | None:
                     linewidth=0.8,
                 )
             _interval_line(axes, interval, place + offset)
+        _p90_bounds(axes, row, place + 0.19, colour)
     _name_cases(axes, shown, places)
     time_axis(axes, is_log)
     handles: list[Line2D | Patch] = (
@@ -152,6 +154,19 @@ def plot_sizes(figure: Figure, variants: Sequence[VariantSummary]) -> Axes | Non
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: fmt.size(round(value))))
     axes.grid(axis="x", color=INK, alpha=0.15, lw=0.7)
     return axes
+
+
+def _exact_p90(row: Row) -> float | None:
+    return None if row.p90_source is Source.INTERPOLATED else row.p90_us
+
+
+def _p90_bounds(axes: Axes, row: Row, place: float, colour: str) -> None:
+    """Where a p90 that nobody measured must lie, and its estimate if there is one."""
+    if row.p90_bounds_us is None:
+        return
+    axes.plot(row.p90_bounds_us, [place, place], color=colour, ls=":", lw=2.0)
+    if row.p90_us is not None:
+        axes.plot(row.p90_us, place, "D", ms=4.5, mec=colour, mfc="none")
 
 
 def _by_variant(rows: list[Row]) -> list[Row]:

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from bench import format as fmt
 from reports.model import Comparison
-from reports.render.cells import Cell, RowView, Tone
+from reports.render.cell import Cell, Tone
+from reports.render.cells import RowView
 from reports.render.view import RecommendationView, ReportView, TableView, view
 
 _STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.WARN: "yellow", Tone.BAD: "bold red"}
@@ -124,13 +125,23 @@ class _Screen:
         for table in self.report.tables:
             yield Text("")
             yield pen.text(table.title, "bold")
-            yield _fitting(table, pen, console, options)
+            yield _fitting(table, pen, console, options, sources=not self.report.all_samples)
         yield pen.text(_LEGEND, "dim")
+        source = _LEGEND_SAMPLES if self.report.all_samples else _LEGEND_SOURCES
+        yield pen.text(source, "dim")
         if self.report.notes:
             yield Text("")
             yield _notes(self.report, pen)
         for remark in self.report.remarks:
             yield pen.text(remark, "dim")
+        for mean in self.report.across:
+            model, variant, delegate, count, _, ratio, n, devices = mean.cells
+            what = f"{model} · {variant} · {delegate} · {fmt.threads(int(count))}"
+            text = f"Across {n} devices, {what}: {ratio} fp32, geometric mean of {devices}"
+            yield pen.text(text, "dim")
+        for device in self.report.devices:
+            parts = [f"{name} {text}" for name, text in device.summary]
+            yield pen.text(f"{device.title}: {'; '.join(parts)}", "dim")
         for advice in self.report.recommendations:
             yield Text("")
             yield from _advice(advice, pen)
@@ -139,6 +150,13 @@ class _Screen:
 _LEGEND = (
     "p50, p90: median over launches of each launch's own, with its 95 % interval. "
     "vs fp32: median of the per-round ratios, above 1 is faster. Sizes: 1 kB = 1000 B."
+)
+
+
+_LEGEND_SAMPLES = "Every percentile is computed from samples."
+_LEGEND_SOURCES = (
+    "from: samples, every one of them; tool, printed by it in whole µs; tool-mean, its mean "
+    "instead of a median; ~interpolated, an estimate that is never tested or gated."
 )
 
 
@@ -178,23 +196,30 @@ def _only_text(cell: Cell) -> Cell:
 
 
 def _fitting(
-    table: TableView, pen: _Pen, console: Console, options: ConsoleOptions
+    table: TableView, pen: _Pen, console: Console, options: ConsoleOptions, *, sources: bool
 ) -> ConsoleRenderable:
     unbounded = options.update(width=10_000)
     for layout in _LAYOUTS:
-        drawn = _draw(table, layout, pen)
+        narrowest = layout is _LAYOUTS[-1]
+        drawn = _draw(table, _with_sources(layout) if sources else layout, pen, narrowest)
         if Measurement.get(console, unbounded, drawn).maximum <= options.max_width:
             return drawn
     return Group(*(_paragraph(row, table, pen) for row in table.rows))
 
 
-def _draw(table: TableView, layout: tuple[_Column, ...], pen: _Pen) -> Table:
+def _with_sources(layout: tuple[_Column, ...]) -> tuple[_Column, ...]:
+    """The layout with the column of sources behind that of p90."""
+    at = next(n for n, column in enumerate(layout) if column.header.startswith("p90")) + 1
+    return (*layout[:at], _Column("from", lambda r: (r.source,), "left"), *layout[at:])
+
+
+def _draw(table: TableView, layout: tuple[_Column, ...], pen: _Pen, narrowest: bool) -> Table:
     drawn = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
         show_edge=False,
-        padding=0 if layout is _LAYOUTS[-1] else (0, 1),
+        padding=0 if narrowest else (0, 1),
     )
     for column in layout:
         drawn.add_column(
@@ -220,6 +245,7 @@ def _paragraph(row: RowView, table: TableView, pen: _Pen) -> ConsoleRenderable:
         *((("variant", row.variant),) if row.variant.details or row.variant.notes else ()),
         ("p50", row.p50),
         ("p90", row.p90),
+        ("from", row.source),
         ("vs fp32", row.speedup),
         ("size", row.size),
         (table.accuracy_title, _only_text(row.accuracy)),

@@ -10,7 +10,7 @@ from bench import format as fmt
 from reports.model import VariantSummary
 from reports.provenance import mapping, texts
 from reports.render.cells import TF_OPS
-from reports.render.view import flatten
+from reports.render.facts import flatten
 
 # Of a converter's warnings, which may be hundreds; the facts below them hold all.
 _MOST_WARNINGS = 5

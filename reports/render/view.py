@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from bench import format as fmt
 from bench.metrics import Metric
+from bench.records import Source
 from reports.model import Comparison, Recommendation, Row
 from reports.render.cells import RowView, group_title, row_view
+from reports.render.conditions import AcrossView, DeviceView, across_view, device_view
+from reports.render.facts import flatten
 from reports.render.notes import NoteBook, NoteView
 
 
@@ -62,6 +63,21 @@ class ReportView:
     remarks: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
     environment: tuple[tuple[str, str], ...]
+    devices: tuple[DeviceView, ...] = ()
+    across: tuple[AcrossView, ...] = ()
+
+    @property
+    def all_samples(self) -> bool:
+        """Whether every percentile was computed from samples."""
+        sources = {s for t in self.tables for r in t.rows for s in _sources(r.row)}
+        return sources <= {Source.SAMPLES}
+
+
+def _sources(row: Row) -> Iterator[Source]:
+    if row.p50_source is not None:
+        yield row.p50_source
+    if row.p90_us is not None and row.p90_source is not None:
+        yield row.p90_source
 
 
 def view(comparison: Comparison) -> ReportView:
@@ -75,40 +91,31 @@ def view(comparison: Comparison) -> ReportView:
         case = row.case
         key = (case.model, case.device, case.runner, case.input_shapes)
         groups.setdefault(key, []).append(row)
-    book = NoteBook(several_tables=len(groups) > 1)
-    tables = tuple(_table(rows, book, comparison) for rows in groups.values())
+    runners = {row.case.runner for row in comparison.rows}
+    book = NoteBook(several_tables=len(groups) > 1, several_runners=len(runners) > 1)
+    tables = tuple(_table(rows, book) for rows in groups.values())
     return ReportView(
         title=fmt.visible(comparison.project),
         banners=_banners(comparison),
-        recommendations=tuple(_recommendation(r, comparison) for r in comparison.recommendations),
+        recommendations=tuple(_recommendation(r) for r in comparison.recommendations),
         tables=tables,
         notes=book.notes(),
         remarks=tuple(fmt.visible(note) for note in comparison.notes),
         facts=_facts(comparison),
         environment=flatten(comparison.environment),
+        devices=tuple(map(device_view, comparison.devices)),
+        across=tuple(map(across_view, comparison.across)),
     )
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:
-    """Nested facts as (dotted name, text) pairs, in the order they stand in."""
-    pairs: list[tuple[str, str]] = []
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            pairs.extend(flatten(value, f"{name}."))
-        elif value is None:
-            pairs.append((fmt.visible(name), fmt.ABSENT))
-        elif isinstance(value, str):
-            pairs.append((fmt.visible(name), fmt.visible(value)))
-        else:
-            text = json.dumps(value, ensure_ascii=False, default=str)
-            pairs.append((fmt.visible(name), fmt.visible(text)))
-    return tuple(pairs)
 
 
 def _banners(comparison: Comparison) -> tuple[str, ...]:
     banners = []
-    if comparison.simulated:
+    emulators = dict.fromkeys(r.case.device for r in comparison.rows if r.simulated)
+    real = {r.case.device for r in comparison.rows if not r.simulated}
+    if emulators and real:
+        names = fmt.visible(", ".join(emulators))
+        banners.append(f"SIMULATED: the numbers of {names} come from an emulator.")
+    elif comparison.simulated:
         banners.append("SIMULATED: these numbers come from an emulator and speak for no device.")
     if comparison.status != "finished":
         banners.append(
@@ -131,7 +138,7 @@ def _facts(comparison: Comparison) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _table(rows: list[Row], book: NoteBook, comparison: Comparison) -> TableView:
+def _table(rows: list[Row], book: NoteBook) -> TableView:
     order = {variant: n for n, variant in enumerate(dict.fromkeys(r.case.variant for r in rows))}
     ordered = sorted(rows, key=lambda r: order[r.case.variant])
     title = group_title(rows[0])
@@ -139,21 +146,21 @@ def _table(rows: list[Row], book: NoteBook, comparison: Comparison) -> TableView
     return TableView(
         model=fmt.visible(rows[0].case.model),
         device=fmt.visible(rows[0].case.device),
-        title=f"SIMULATED: {title}" if comparison.simulated else title,
+        title=f"SIMULATED: {title}" if rows[0].simulated else title,
         rows=tuple(row_view(row, book) for row in ordered),
         accuracy_title=fmt.visible(metric.title),
         change_title="points" if metric.is_share else "change",
     )
 
 
-def _recommendation(found: Recommendation, comparison: Comparison) -> RecommendationView:
+def _recommendation(found: Recommendation) -> RecommendationView:
     model = fmt.visible(found.model)
     if found.variant is None:
         headline = f"{model}: no variant can be recommended"
     else:
         headline = f"{model}: use {fmt.visible(found.variant)}"
     return RecommendationView(
-        headline=f"SIMULATED: {headline}" if comparison.simulated else headline,
+        headline=f"SIMULATED: {headline}" if found.simulated else headline,
         found=found.variant is not None,
         reason=fmt.visible(found.reason),
         rule=fmt.visible(found.rule),

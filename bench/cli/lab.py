@@ -1,0 +1,186 @@
+"""The devices that a command line means: the inventory found, the ways there made."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sys
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from bench.cli.text import printable
+from bench.errors import UserError
+from devices.inventory import Inventory, InventoryError, read_inventory
+
+if TYPE_CHECKING:
+    from bench.runners.base import Runner
+    from devices.device import Device
+    from devices.facts import Facts
+    from devices.inventory import DeviceEntry
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FILE_NAME = "devices.toml"
+_HELLO_S = 30.0
+
+
+def inventory_option(function: F) -> F:
+    """--devices FILE, handed to the command as `inventory_path`."""
+    option = click.option(
+        "--devices",
+        "inventory_path",
+        type=click.Path(path_type=Path),
+        help=f"The inventory. [default: EDGEBENCH_DEVICES, {FILE_NAME} beside the plan or here, "
+        "or the one in your configuration directory]",
+    )
+    return option(function)
+
+
+def find_inventory(given: Path | None, beside: Path | None = None) -> Inventory:
+    """The inventory that a command line means; this machine alone where there is none.
+
+    Raises: UserError for one that was named and is not there, or says what none may say.
+    """
+    import platformdirs
+
+    named = given or (Path(p) if (p := os.environ.get("EDGEBENCH_DEVICES")) else None)
+    places = [named] if named else []
+    if named is None:
+        places += [beside / FILE_NAME] if beside else []
+        places += [Path(FILE_NAME), platformdirs.user_config_path("edgebench") / FILE_NAME]
+    try:
+        for place in places:
+            if named or place.exists():
+                return read_inventory(place)
+    except InventoryError as error:
+        raise UserError(str(error)) from None
+    return Inventory(())
+
+
+def stored_facts(name: str) -> Mapping[str, Any] | None:
+    """What `edgebench devices facts` last read of a device; None where it never did."""
+    try:
+        found = json.loads(_facts_path(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def store_facts(name: str, facts: Mapping[str, Any]) -> Path:
+    """Keep the facts of a device for selectors. Raises: UserError where that cannot be."""
+    path = _facts_path(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    return path
+
+
+def _facts_path(name: str) -> Path:
+    import platformdirs
+
+    folder = platformdirs.user_data_path("edgebench") / "devices"
+    return folder / f"{urllib.parse.quote(name, safe='')}.json"
+
+
+def known_socs(inventory: Inventory) -> Mapping[str, str]:
+    """Device name -> SoC, as stored facts have it."""
+    found = {name: (stored_facts(name) or {}).get("soc") for name in inventory.entries}
+    return {name: soc for name, soc in found.items() if soc}
+
+
+@contextmanager
+def connected(
+    entries: Sequence[DeviceEntry],
+    *,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> Iterator[dict[str, Device]]:
+    """The devices by name, each with a way to it; closed at the end.
+
+    Nothing is sent yet: a device that is away shows at its first call.
+    Args:
+        on_progress: name, bytes sent, bytes in all of a push under way.
+    """
+    from devices.connect import connect, disconnect
+
+    somebody_there = sys.stdin.isatty() and sys.stderr.isatty()
+    ask = _one_at_a_time(getpass.getpass) if somebody_there else None
+    made: dict[str, Device] = {}
+    try:
+        for entry in entries:
+            progress = None
+            if on_progress is not None:
+                progress = _named(entry.name, on_progress)
+            try:
+                made[entry.name] = connect(entry, ask=ask, on_progress=progress)
+            except ValueError as error:
+                raise UserError(f"device {entry.name!r}: {error}") from None
+        yield made
+    finally:
+        for device in made.values():
+            disconnect(device)
+
+
+def _one_at_a_time(ask: Callable[[str], str]) -> Callable[[str], str]:
+    """Devices log in side by side, and a terminal has one prompt."""
+    lock = threading.Lock()
+
+    def in_turn(prompt: str) -> str:
+        with lock:
+            return ask(printable(prompt))
+
+    return in_turn
+
+
+def _named(name: str, on_progress: Callable[[str, int, int], None]) -> Callable[[int, int], None]:
+    return lambda sent, total: on_progress(name, sent, total)
+
+
+def agreed(question: str, *, yes: bool) -> bool:
+    """Whether a person says yes to it, or --yes did before.
+
+    Raises: UserError where nobody can be asked.
+    """
+    if yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UserError(f"{question} Nobody is there to ask; --yes says yes")
+    return click.confirm(printable(question), err=True)
+
+
+def say_hello(devices: Mapping[str, Device], console: Console) -> None:
+    """Reach every device once, so that a password is asked for before anything is drawn.
+
+    One that does not answer is said, and left to the run to fail.
+    """
+    from devices.deadline import Deadline
+    from devices.errors import DeviceError
+
+    for device in devices.values():
+        try:
+            device.transport.run(["true"], deadline=Deadline(_HELLO_S))
+        except DeviceError as error:
+            console.print(Text(printable(str(error)), style="yellow"))
+
+
+def runner_chooser(entries: Sequence[DeviceEntry]) -> Callable[[str, Device, Facts], Runner]:
+    """bench.device_run.RunnerFor: binaries come from the inventory, else from the cache."""
+    from bench.runners.choose import runner_for
+
+    own = {entry.name: entry.tool for entry in entries}
+
+    def choose(kind: str, device: Device, facts: Facts) -> Runner:
+        tool = own.get(device.name)
+        return runner_for(kind, device, facts, tool=None if tool is None else Path(tool))
+
+    return choose

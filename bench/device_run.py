@@ -1,0 +1,353 @@
+"""One device's part of a run: owned, prepared, measured on, and left as it was found."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.config import MeasureConfig
+from bench.errors import EdgebenchError
+from bench.events import Emit, Event, Note, StageAdvanced, StageFinished, StageStarted
+from bench.format import first_line
+from bench.identity import Case
+from bench.plan import launch_estimate_s
+from bench.records import LaunchRecord
+from bench.runners.base import LaunchLimits, LaunchSpec, Runner
+from bench.scheduler import MAX_REPEATS, RunPolicy, measure
+from bench.sentinel import SentinelWatch, sentinel_case, sentinel_files
+from bench.session import CaseFiles, Session, Stopped, slots
+from devices import sampler, telemetry
+from devices.blobs import BlobStore
+from devices.controls import ControlResult, apply_controls, restore
+from devices.deadline import Deadline
+from devices.device import CONTROLLER_CPU, Device
+from devices.errors import DeviceError, LeaseHeld, LeaseLost
+from devices.facts import Facts, read_facts
+from devices.journal import Journal
+from devices.launch import Launcher, Watch
+from devices.lease import Lease, Owner, look
+from devices.telemetry import snapshot
+from devices.thermal import Cooling, gate_limit, wait_until_cool
+
+STEP_S = 60.0
+# A lease outlives its renewal by this much beside the longest launch.
+LEASE_MARGIN_S = 180.0
+# Slow links move a few hundred KiB a second.
+_PUSH_BASE_S = 60.0
+_PUSH_BYTES_PER_S = 200_000
+BLOBS_MAX_BYTES = 4 * 2**30
+
+# A device that restarts again and again is broken.
+_TAKEN_AGAIN = 5
+
+RunnerFor = Callable[[str, Device, Facts], Runner]
+
+
+@dataclass(slots=True)
+class DeviceRun:
+    """Everything that a run does on one device; a bench.fleet.Job.
+
+    Attributes:
+        cases: of this device; files: case_id -> files of the case.
+        done: launches of this run and device that are stored already.
+        keep: stores one launch for good.
+        runner_for: kind, device and its facts -> runner. Raises UserError where the device
+            has not what it needs.
+    """
+
+    device: Device
+    cases: Sequence[Case]
+    files: Mapping[str, CaseFiles]
+    done: Sequence[LaunchRecord]
+    keep: Callable[[LaunchRecord], None]
+    emit: Emit
+    run_id: str
+    config: MeasureConfig
+    limits: LaunchLimits
+    runner_for: RunnerFor
+    owner: Owner
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _session: Session | None = None
+    _first_c: float | None = None
+    _made: list[LaunchRecord] = field(default_factory=list)
+    _open: set[str] = field(default_factory=set)
+
+    @property
+    def name(self) -> str:
+        return self.device.name
+
+    @property
+    def takes_controller(self) -> bool:
+        return CONTROLLER_CPU in self.device.resources
+
+    def interrupt(self) -> None:
+        self._stop.set()
+        if self._session is not None:
+            self._session.interrupt()
+
+    def run(self) -> None:
+        """Raises: Stopped, DeviceAway, DeviceError (LeaseHeld above all), UserError."""
+        try:
+            self._run()
+        except (DeviceError, EdgebenchError) as error:
+            for stage in tuple(self._open):
+                self._tell(StageFinished(stage, first_line(error), ok=False))
+            raise
+
+    def _run(self) -> None:
+        facts = read_facts(self.device.transport, deadline=Deadline(STEP_S))
+        runners = {
+            kind: self.runner_for(kind, self.device, facts)
+            for kind in dict.fromkeys(case.runner for case in self.cases)
+        }
+        for times_left in range(_TAKEN_AGAIN, -1, -1):
+            try:
+                with self._leased() as lease, self._controlled(lease) as controls:
+                    self._measure(facts, runners, lease, controls)
+                return
+            except LeaseLost as lost:
+                # It restarted, or was out of reach for so long that somebody else had it:
+                # what was set is void, what was measured stays.
+                if not times_left:
+                    raise
+                self._say(f"{lost.message}; taken again", "warning")
+
+    @contextmanager
+    def _leased(self) -> Iterator[Lease]:
+        try:
+            lease = self._acquire(force=False)
+        except LeaseHeld:
+            transport, place = self.device.transport, self.device.lease_place
+            state = look(transport, place, deadline=Deadline(STEP_S))
+            if state is None or state.owner is None or not self.owner.outlived(state.owner):
+                raise
+            lease = self._acquire(force=True)
+        try:
+            yield lease
+        finally:
+            # What cannot be released now expires by itself.
+            with suppress(DeviceError):
+                lease.release(deadline=Deadline(STEP_S))
+
+    def _acquire(self, *, force: bool) -> Lease:
+        return Lease.acquire(
+            self.device.transport,
+            self.device.lease_place,
+            self.owner,
+            deadline=Deadline(STEP_S),
+            ttl_s=self.limits.timeout_s + LEASE_MARGIN_S,
+            replay=self._put_back,
+            force=force,
+        )
+
+    @contextmanager
+    def _controlled(self, lease: Lease) -> Iterator[tuple[ControlResult, ...]]:
+        wanted = {**self.device.controls, **self.config.controls}
+        try:
+            results = apply_controls(
+                self.device.transport,
+                self.device.kind,
+                self.device.by_network,
+                wanted,
+                lease.journal,
+                deadline=Deadline(STEP_S),
+            )
+            for result in results:
+                if result.outcome in ("refused", "unsupported"):
+                    self._say(f"{result.name} = {result.wanted}: {result.reason}", "warning")
+            yield results
+        finally:
+            self._restore(lease)
+
+    def _restore(self, lease: Lease) -> None:
+        """Put back what was changed; what cannot be stays in the journal and is said."""
+        try:
+            self._put_back(lease.journal)
+        except DeviceError as error:
+            self._say(
+                f"is not as it was found ({error.message}); the next run or "
+                f"`edgebench devices unlock {self.name}` puts it back",
+                "warning",
+            )
+
+    def _put_back(self, journal: Journal) -> None:
+        """Undo what is in a journal. Raises: what devices.controls.restore raises."""
+        left = restore(
+            self.device.transport,
+            journal,
+            deadline=Deadline(STEP_S),
+            over_network=self.device.by_network,
+        )
+        for item in left:
+            if not item.restored:
+                self._say(f"{item.name} could not be put back: {item.reason}", "warning")
+
+    def _measure(
+        self,
+        facts: Facts,
+        runners: Mapping[str, Runner],
+        lease: Lease,
+        controls: tuple[ControlResult, ...],
+    ) -> None:
+        transport, workdir = self.device.transport, self.device.workdir
+        blobs = BlobStore(transport, workdir)
+        session = Session(
+            device=self.device,
+            facts=facts,
+            runners=runners,
+            run_id=self.run_id,
+            seed=self.config.seed,
+            limits=self.limits,
+            launcher=Launcher(transport, workdir, blobs),
+            watch=Watch(conditions=telemetry.SCRIPT, sampler=sampler.SCRIPT),
+            ready=lambda case: self._ready(lease),
+            environment={"controls": [asdict(result) for result in controls]},
+            prefix=tuple(word for result in controls for word in result.argv_prefix),
+            away_s=self.config.away_s,
+        )
+        self._session = session
+        if self._stop.is_set():
+            raise Stopped("stopped")
+        self._stage(session, blobs)
+        of_sentinel = sentinel_case(self.name, self.cases[0].runner)
+        self._recover(session, of_sentinel)
+        done = [*self.done, *self._made]
+        watch = SentinelWatch(
+            session,
+            of_sentinel,
+            keep=self._keep,
+            taken=sum(record.case_id == of_sentinel.case_id for record in done),
+        )
+
+        def keep(record: LaunchRecord) -> None:
+            self._keep(record)
+            watch.take_if_due()
+
+        wanted = {case.case_id for case in self.cases}
+        watch.take()
+        measure(
+            self.cases,
+            self.files,
+            session,
+            RunPolicy(
+                rounds=self.config.rounds,
+                precision=self.config.precision,
+                max_rounds=self.config.max_rounds,
+                seed=self.config.seed,
+                launch_s=launch_estimate_s(self.limits),
+            ),
+            done=[record for record in done if record.case_id in wanted],
+            keep=keep,
+            emit=self._tell,
+            stage=f"measure:{self.name}",
+            title=f"Measuring on {self.name}",
+        )
+        watch.take()
+
+    def _ready(self, lease: Lease) -> Mapping[str, Any]:
+        """The lease is ours for another launch, and the device is cool."""
+        lease.renew(deadline=Deadline(STEP_S))
+        result = wait_until_cool(
+            self._celsius,
+            limit=gate_limit(self.config.start_c, self._first_c),
+            budget_s=self.config.cool_s,
+            sleep=self._pause,
+            clock=time.monotonic,
+            tell=self._tell_cooling,
+        )
+        self._cooled()
+        if self._first_c is None:
+            self._first_c = result.end_c
+        return {"gate": result.to_json()}
+
+    def _tell_cooling(self, cooling: Cooling) -> None:
+        stage = f"cool:{self.name}"
+        if stage not in self._open:
+            self._tell(StageStarted(stage, f"{self.name} cools down", 1))
+        label = f"{cooling.now_c:.0f} °C, waiting for {cooling.limit_c:.0f} °C"
+        self._tell(StageAdvanced(stage, 0, label, cooling.left_s))
+
+    def _cooled(self) -> None:
+        stage = f"cool:{self.name}"
+        if stage in self._open:
+            self._tell(StageFinished(stage))
+
+    def _celsius(self) -> float | None:
+        return snapshot(self.device.transport, deadline=Deadline(STEP_S)).temperature_c
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise Stopped("stopped")
+
+    def _stage(self, session: Session, blobs: BlobStore) -> None:
+        """Have every file on the device before anything is measured."""
+        blobs.collect_garbage(BLOBS_MAX_BYTES, deadline=Deadline(STEP_S))
+        paths: dict[Path, None] = {}
+        for case in self.cases:
+            files = self.files[case.case_id]
+            spec = LaunchSpec(case, files.model, files.inputs, self.config.seed, self.limits)
+            paths |= dict.fromkeys(session.runners[case.runner].prepare(spec).files.values())
+        stage = f"push:{self.name}"
+        sizes = {path: path.stat().st_size for path in paths}
+        total = max(1, sum(sizes.values()))
+        self._tell(StageStarted(stage, f"Copying to {self.name}", total, unit="B"))
+        sent = 0
+        for path, size in sizes.items():
+            seconds = _PUSH_BASE_S + size / _PUSH_BYTES_PER_S
+            blobs.ensure(path, deadline=Deadline(seconds))
+            sent += size
+            self._tell(StageAdvanced(stage, sent, path.name))
+            if self._stop.is_set():
+                raise Stopped("stopped")
+        self._tell(StageFinished(stage, f"{len(sizes)} files"))
+
+    def _recover(self, session: Session, sentinel: Case) -> None:
+        """Launches whose controller was lost: collected where they are not stored yet.
+
+        Those of other runs are ended, since nobody else may be at work here, and stay for
+        whoever resumes them.
+        """
+        present = set(session.left_over())
+        if not present:
+            return
+        stored = {record.launch_id for record in (*self.done, *self._made)}
+        rounds = max(self.config.max_rounds, self.config.rounds)
+        possible = {
+            session.id_of(slot): slot
+            for slot in (
+                *slots(self.cases, rounds, 1 + MAX_REPEATS),
+                *slots([sentinel], 2 + len(stored), 1),
+            )
+        }
+        files = {**self.files, sentinel.case_id: sentinel_files()}
+        found = 0
+        for identifier in sorted(present):
+            slot = possible.get(identifier)
+            if slot is None:
+                session.end(identifier)
+                continue
+            if identifier not in stored:
+                self._keep(session.recover(slot, files[slot.case.case_id]))
+                found += 1
+            session.forget(identifier)
+        if found:
+            self._say(f"collected {found} launches whose controller or link was lost")
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, StageStarted):
+            self._open.add(event.stage)
+        elif isinstance(event, StageFinished):
+            self._open.discard(event.stage)
+        self.emit(event)
+
+    def _keep(self, record: LaunchRecord) -> None:
+        self.keep(record)
+        self._made.append(record)
+
+    def _say(self, message: str, level: str = "info") -> None:
+        self.emit(Note(f"{self.name}: {message}", level))

@@ -1,0 +1,192 @@
+"""A delegate as a plan names it -> flags of each dialect of benchmark_model.
+
+Flags and their values: LiteRT, tflite/tools/delegates/*_provider.cc (classic) and
+litert/tools/benchmark_litert_model.h (CompiledModel). The tool only warns of a flag that it
+does not know and ignores some values that it does not know, so that both are checked here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from bench.identity import Case, DelegateSpec
+
+CLASSIC = "benchmark_model"
+COMPILED = "benchmark_litert"
+APP = "benchmark_app"
+
+_Check = Callable[[str], bool]
+
+# Our own option: what takes the nodes that an accelerator leaves, "xnnpack" or "none".
+REST = "rest"
+
+
+def _one_of(*values: str) -> _Check:
+    return lambda value: value in values
+
+
+_flag = _one_of("true", "false")
+
+
+def _text(value: str) -> bool:
+    return value != "" and value.isprintable()
+
+
+def _whole(value: str) -> bool:
+    return re.fullmatch(r"-?\d{1,9}", value) is not None
+
+
+_SHARED: Mapping[str, _Check] = {"max_delegated_partitions": _whole}
+_RUNTIME: Mapping[str, _Check] = {
+    "min_nodes_per_partition": _whole,
+    "require_full_delegation": _flag,
+    "disable_delegate_clustering": _flag,
+    "allow_fp16": _flag,
+}
+_CLASSIC: Mapping[str, Mapping[str, _Check]] = {
+    "none": {},
+    "xnnpack": {"xnnpack_force_fp16": _flag, "xnnpack_runtime_flags": _whole},
+    "gpu": {
+        "gpu_precision_loss_allowed": _flag,
+        "gpu_experimental_enable_quant": _flag,
+        "gpu_inference_for_sustained_speed": _flag,
+        "gpu_backend": _one_of("cl", "gl"),
+        **_SHARED,
+    },
+    "nnapi": {
+        "nnapi_execution_preference": _one_of(
+            "fast_single_answer", "sustained_speed", "low_power", "undefined"
+        ),
+        "nnapi_execution_priority": _one_of("default", "low", "medium", "high"),
+        # Its reference is the processor, and no accelerator.
+        "nnapi_accelerator_name": lambda value: _text(value) and value != "nnapi-reference",
+        "nnapi_allow_fp16": _flag,
+        "nnapi_allow_dynamic_dimensions": _flag,
+        "nnapi_use_burst_mode": _flag,
+        "nnapi_support_library_path": _text,
+        **_SHARED,
+    },
+    "hexagon": {"hexagon_lib_path": _text, **_SHARED},
+    "external": {"external_delegate_path": _text, "external_delegate_options": _text},
+    "edgetpu": {"external_delegate_path": _text, "external_delegate_options": _text},
+}
+_COMPILED: Mapping[str, Mapping[str, _Check]] = {
+    "xnnpack": {},
+    "gpu": {
+        "gpu_backend": _one_of("webgpu", "opengl", "gl"),
+        "gpu-precision": _one_of("auto", "fp16", "fp32"),
+        "gpu_low_priority": _flag,
+        "gpu_prefer_texture_weights": _flag,
+    },
+    "npu": {
+        "dispatch_library_path": _text,
+        "compiler_plugin_library_path": _text,
+        "compiler_cache_path": _text,
+    },
+}
+_ACCELERATORS = frozenset({"gpu", "nnapi", "hexagon", "external", "edgetpu"})
+_EDGETPU_ANDROID = "google-edgetpu"
+_EDGETPU_LIBRARY = "libedgetpu.so.1"
+
+
+def not_applicable(case: Case, *, system: str, abi: str) -> str | None:
+    """Why a runner of benchmark_model's kinds can never measure a case there, or None.
+
+    Args:
+        system: of the device, "linux" or "android"; abi: as the device names it.
+
+    What depends on the build of a tool (GPU in one for Linux) shows only when it runs.
+    """
+    name, kind = case.delegate.name, case.runner
+    if kind == APP and system != "android":
+        return "benchmark_app is an app for Android"
+    if kind == COMPILED:
+        if name == "none":
+            return "the CompiledModel API has no plain kernels: XNNPACK is always on"
+        if name not in _COMPILED:
+            return f"the CompiledModel API has no {name} delegate"
+        if case.input_shapes:
+            return "benchmark_litert_model cannot resize inputs"
+        return None
+    if name not in _CLASSIC:
+        return f"benchmark_model has no {name} delegate; benchmark_litert_model may have"
+    if system != "android" and name in ("nnapi", "hexagon"):
+        return f"{name} exists on Android only"
+    if name == "hexagon" and abi not in ("arm64-v8a", "armeabi-v7a"):
+        return f"hexagon is a part of ARM phones, and this is {abi}"
+    if name == "external" and "external_delegate_path" not in dict(case.delegate.options):
+        return "external needs the option external_delegate_path"
+    return None
+
+
+def option_problem(delegate: DelegateSpec, kind: str) -> str | None:
+    """What is wrong with the options of a delegate for a runner kind, one line, or None."""
+    known = dict(_options(delegate.name, kind))
+    for name, value in delegate.options:
+        if name not in known:
+            names = ", ".join(known) or "none"
+            return f"{delegate.name} of {kind} has no option {name!r} (known: {names})"
+        if not known[name](value):
+            return f"{delegate.name} of {kind}: {value!r} is no value for {name}"
+    return None
+
+
+def delegate_flags(
+    delegate: DelegateSpec, *, kind: str, system: str, threads: int
+) -> tuple[str, ...]:
+    """The flags that ask for a delegate and for nothing else, with every default said.
+
+    An accelerator is followed by XNNPACK, which takes the rest, unless rest = "none".
+    Delegates are applied in the order of their flags.
+
+    Raises: ValueError for what `not_applicable` or `option_problem` would have named; a
+    plan must not have planned it.
+    """
+    if problem := option_problem(delegate, kind):
+        raise ValueError(problem)
+    if delegate.name not in (_COMPILED if kind == COMPILED else _CLASSIC):
+        raise ValueError(f"{kind} has no delegate {delegate.name!r}")
+    options = dict(delegate.options)
+    rest = options.pop(REST, "xnnpack")
+    flags = [f"--num_threads={threads}"]
+    if kind == COMPILED:
+        flags.append("--use_cpu=true")
+        flags += [f"--use_{name}={_word(delegate.name == name)}" for name in ("gpu", "npu")]
+    else:
+        flags += _classic(delegate.name, options, system, rest)
+    flags += [f"--{name}={value}" for name, value in sorted(options.items())]
+    return tuple(flags)
+
+
+def _options(name: str, kind: str) -> Iterator[tuple[str, _Check]]:
+    if kind == COMPILED:
+        yield from _COMPILED.get(name, {}).items()
+        return
+    yield from _CLASSIC.get(name, {}).items()
+    if name != "none":
+        yield from _RUNTIME.items()
+    if name in _ACCELERATORS:
+        yield REST, _one_of("xnnpack", "none")
+
+
+def _classic(name: str, options: dict[str, str], system: str, rest: str) -> Iterator[str]:
+    if name == "edgetpu":
+        if system == "android" and "external_delegate_path" not in options:
+            yield "--use_nnapi=true"
+            yield f"--nnapi_accelerator_name={_EDGETPU_ANDROID}"
+        else:
+            library = options.pop("external_delegate_path", _EDGETPU_LIBRARY)
+            yield f"--external_delegate_path={library}"
+    elif name == "external":
+        if "external_delegate_path" not in options:
+            raise ValueError("external needs the option external_delegate_path")
+        yield f"--external_delegate_path={options.pop('external_delegate_path')}"
+    elif name in _ACCELERATORS:
+        yield f"--use_{name}=true"
+    takes_rest = name in _ACCELERATORS and rest == "xnnpack"
+    yield f"--use_xnnpack={_word(name == 'xnnpack' or takes_rest)}"
+
+
+def _word(value: bool) -> str:
+    return "true" if value else "false"
