@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import MeasureConfig
-from bench.errors import EdgebenchError
+from bench.errors import EdgebenchError, UserError
 from bench.events import Emit, Event, Note, StageAdvanced, StageFinished, StageStarted
 from bench.format import first_line
 from bench.identity import Case
+from bench.link import of_the_link, wait_until_back
 from bench.plan import launch_estimate_s
 from bench.records import LaunchRecord
 from bench.runners.base import LaunchLimits, LaunchSpec, Runner
@@ -58,6 +60,7 @@ class DeviceRun:
         keep: stores one launch for good.
         runner_for: kind, device and its facts -> runner. Raises UserError where the device
             has not what it needs.
+        unit: Facts.unit that it had when its facts were last stored; None if never.
     """
 
     device: Device
@@ -71,11 +74,13 @@ class DeviceRun:
     limits: LaunchLimits
     runner_for: RunnerFor
     owner: Owner
+    unit: str | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _session: Session | None = None
     _first_c: float | None = None
     _made: list[LaunchRecord] = field(default_factory=list)
     _open: set[str] = field(default_factory=set)
+    _steps: int = 0
 
     @property
     def name(self) -> str:
@@ -100,7 +105,8 @@ class DeviceRun:
             raise
 
     def _run(self) -> None:
-        facts = read_facts(self.device.transport, deadline=Deadline(STEP_S))
+        # A device that does not answer now has not gone away: it was never there.
+        facts = self._facts()
         runners = {
             kind: self.runner_for(kind, self.device, facts)
             for kind in dict.fromkeys(case.runner for case in self.cases)
@@ -108,6 +114,7 @@ class DeviceRun:
         for times_left in range(_TAKEN_AGAIN, -1, -1):
             try:
                 with self._leased() as lease, self._controlled(lease) as controls:
+                    facts = self._facts()
                     self._measure(facts, runners, lease, controls)
                 return
             except LeaseLost as lost:
@@ -116,6 +123,31 @@ class DeviceRun:
                 if not times_left:
                     raise
                 self._say(f"{lost.message}; taken again", "warning")
+            except DeviceError as error:
+                if not times_left or not of_the_link(error):
+                    raise
+                self._say(f"{error.message}; begun again where it stopped", "warning")
+                wait_until_back(
+                    self.device,
+                    error,
+                    away_s=self.config.away_s,
+                    tell=self._tell_away,
+                    raise_if_stopped=self._raise_if_stopped,
+                    pause=self._pause,
+                )
+
+    def _facts(self) -> Facts:
+        """What it is. Raises: UserError where another unit than before answers."""
+        facts = read_facts(self.device.transport, deadline=Deadline(STEP_S))
+        before = {self.unit} | {_unit(record) for record in (*self.done, *self._made)}
+        others = before - {None, facts.unit}
+        if facts.unit is not None and others:
+            raise UserError(
+                f"{self.name}: another device answers there than before (unit {facts.unit}, it "
+                f"was {min(map(str, others))}); correct its address in devices.toml, or, if it "
+                f"was replaced on purpose, tell it by `edgebench devices facts {self.name}`"
+            )
+        return facts
 
     @contextmanager
     def _leased(self) -> Iterator[Lease]:
@@ -209,10 +241,10 @@ class DeviceRun:
             environment={"controls": [asdict(result) for result in controls]},
             prefix=tuple(word for result in controls for word in result.argv_prefix),
             away_s=self.config.away_s,
+            tell=self._tell_away,
         )
         self._session = session
-        if self._stop.is_set():
-            raise Stopped("stopped")
+        self._raise_if_stopped()
         self._stage(session, blobs)
         of_sentinel = sentinel_case(self.name, self.cases[0].runner)
         self._recover(session, of_sentinel)
@@ -280,6 +312,15 @@ class DeviceRun:
     def _celsius(self) -> float | None:
         return snapshot(self.device.transport, deadline=Deadline(STEP_S)).temperature_c
 
+    def _tell_away(self, message: str) -> None:
+        stage = f"measure:{self.name}"
+        if stage in self._open:
+            self._tell(StageAdvanced(stage, self._steps, message))
+
+    def _raise_if_stopped(self) -> None:
+        if self._stop.is_set():
+            raise Stopped("stopped")
+
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):
             raise Stopped("stopped")
@@ -299,12 +340,15 @@ class DeviceRun:
         sent = 0
         for path, size in sizes.items():
             seconds = _PUSH_BASE_S + size / _PUSH_BYTES_PER_S
-            blobs.ensure(path, deadline=Deadline(seconds))
+            tell = functools.partial(self._tell_pushed, stage, path.name, sent)
+            blobs.ensure(path, deadline=Deadline(seconds), on_progress=tell)
             sent += size
             self._tell(StageAdvanced(stage, sent, path.name))
-            if self._stop.is_set():
-                raise Stopped("stopped")
+            self._raise_if_stopped()
         self._tell(StageFinished(stage, f"{len(sizes)} files"))
+
+    def _tell_pushed(self, stage: str, name: str, before: int, sent: int, _total: int) -> None:
+        self._tell(StageAdvanced(stage, before + sent, name))
 
     def _recover(self, session: Session, sentinel: Case) -> None:
         """Launches whose controller was lost: collected where they are not stored yet.
@@ -343,6 +387,8 @@ class DeviceRun:
             self._open.add(event.stage)
         elif isinstance(event, StageFinished):
             self._open.discard(event.stage)
+        elif isinstance(event, StageAdvanced):
+            self._steps = event.done
         self.emit(event)
 
     def _keep(self, record: LaunchRecord) -> None:
@@ -351,3 +397,9 @@ class DeviceRun:
 
     def _say(self, message: str, level: str = "info") -> None:
         self.emit(Note(f"{self.name}: {message}", level))
+
+
+def _unit(record: LaunchRecord) -> str | None:
+    device = record.environment.get("device")
+    unit = device.get("unit") if isinstance(device, Mapping) else None
+    return unit if isinstance(unit, str) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from bench import __version__
 from bench.config import ModelConfig
@@ -96,11 +97,13 @@ def carry_out(
     *,
     runner_for: RunnerFor,
     emit: Emit,
+    units: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[DeviceProblem, ...]:
     """Do whatever a run has not done yet, and mark it finished if no device failed.
 
     Args:
         runner_for: how a device is measured; see bench.device_run.
+        units: device name -> Facts.unit, where that is known from before this run.
 
     Returns: the devices that failed, while the others went on; their part can be resumed.
     Raises: Interrupted on Ctrl-C, with the run marked so; UserError from the checks of
@@ -108,7 +111,7 @@ def carry_out(
     """
     status = RunStatus.INTERRUPTED
     try:
-        problems = _carry_out(plan, store, run_id, devices, runner_for, emit)
+        problems = _carry_out(plan, store, run_id, devices, runner_for, units, emit)
         if not problems:
             status = RunStatus.FINISHED
     except KeyboardInterrupt:
@@ -124,6 +127,7 @@ def _carry_out(
     run_id: str,
     devices: Mapping[str, Device],
     runner_for: RunnerFor,
+    units: Mapping[str, str],
     emit: Emit,
 ) -> tuple[DeviceProblem, ...]:
     files: dict[tuple[str, str], CaseFiles] = {}
@@ -157,7 +161,7 @@ def _carry_out(
                 files[model.name, variant.variant] = CaseFiles(
                     model=plan.out / variant.path, model_sha256=variant.sha256, inputs=inputs
                 )
-    jobs = _jobs(plan, store, run_id, devices, files, so_far, runner_for, emit)
+    jobs = _jobs(plan, store, run_id, devices, files, so_far, runner_for, units, emit)
     return carry_out_jobs(list(jobs))
 
 
@@ -218,6 +222,7 @@ def _jobs(
     files: Mapping[tuple[str, str], CaseFiles],
     so_far: RunData,
     runner_for: RunnerFor,
+    units: Mapping[str, str],
     emit: Emit,
 ) -> Iterator[DeviceRun]:
     """What there is to do on each device."""
@@ -239,6 +244,7 @@ def _jobs(
             limits=plan.limits,
             runner_for=runner_for,
             owner=Owner.here(run_id),
+            unit=units.get(name),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 from bench.errors import EdgebenchError
 from bench.identity import Case, launch_id
+from bench.link import DeviceAway, of_the_link, wait_until_back
 from bench.records import Failure, LaunchRecord, Measurement, Outcome
 from bench.runners.base import LaunchFiles, LaunchLimits, LaunchSpec, RawOutput, Runner
 from bench.taint import taints
@@ -26,26 +28,20 @@ from devices.errors import (
     DeviceTimeout,
     PathMissing,
     TransferError,
-    TransientDeviceError,
-    Unauthorized,
 )
 from devices.facts import Facts
-from devices.launch import NO_WATCH, Launcher, LaunchLost, LaunchOutput, LaunchTimeout, Watch
+from devices.launch import NO_WATCH, Launcher, LaunchOutput, LaunchTimeout, Watch
 from devices.power import energy_mj_per_invoke
 from devices.sampler import TelemetryPoint, UnreadableSamples, parse_samples
 from devices.telemetry import Snapshot, UnreadableState, mean_khz, parse_snapshot
 
 HOUSEKEEPING_S = 30.0
-_LOOK_EVERY_S = 2.0
 _CONTEXT = "edgebench.json"
+_ENDED = (-signal.SIGTERM, -signal.SIGKILL)
 
 
 class Stopped(EdgebenchError):
     """The user stopped the run while this device was measured."""
-
-
-class DeviceAway(EdgebenchError):
-    """A device did not come back in time; what it finished meanwhile waits there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +83,7 @@ class Session:
         environment: what all launches have in common beside facts and limits: controls.
         prefix: words before every command, such as `taskset f`.
         away_s: how long a device may be out of reach before its queue is given up.
+        tell: told, for people, that it is away.
         best_khz: case_id -> best mean frequency per policy seen so far, for the
             frequency taint of METHOD section 6.
     """
@@ -103,6 +100,7 @@ class Session:
     environment: Mapping[str, Any] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     away_s: float = 300.0
+    tell: Callable[[str], object] = lambda message: None
     pause: Callable[[float], None] = time.sleep
     best_khz: dict[str, dict[str, float]] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -191,7 +189,11 @@ class Session:
     def _launch(self, slot: Slot, identifier: str, files: CaseFiles) -> LaunchRecord:
         runner = self.runners[slot.case.runner]
         prepared = runner.prepare(self._spec(slot, files))
-        argv = self._argv(prepared)
+        argv, env = self._argv(prepared), prepared.env
+        if self.prefix:
+            # Variables such as LD_PRELOAD are for the program and not for its prefix.
+            argv = (*self.prefix, "env", *(f"{k}={v}" for k, v in env.items()), *argv)
+            env = {}
         found = self._until_ready(slot.case)
         context = {
             "started_utc": datetime.now(UTC).isoformat(),
@@ -207,7 +209,7 @@ class Session:
                 argv,
                 files=prepared.files,
                 texts={**prepared.texts, _CONTEXT: json.dumps(context)},
-                env=prepared.env,
+                env=env,
                 deadline=Deadline(self.limits.timeout_s),
                 results=(*prepared.results, _CONTEXT),
                 watch=self.watch,
@@ -216,11 +218,13 @@ class Session:
             left = self._after(error, identifier, prepared.results)
         else:
             left = _Left(output, None, context)
-        self._raise_if_stopped()
+        if left.output is None or left.output.exit_code in _ENDED:
+            # Ended by `interrupt`, perhaps; one that had ended before is kept.
+            self._raise_if_stopped()
         return self._judge(slot, files, left, context, time.monotonic() - began)
 
     def _argv(self, prepared: LaunchFiles) -> tuple[str, ...]:
-        found = list(self.prefix)
+        found = []
         for word in prepared.argv:
             if word == "{python}":
                 if self.device.python is None:
@@ -244,7 +248,7 @@ class Session:
 
     def _after(self, error: DeviceError, identifier: str, results: Sequence[str]) -> _Left:
         """What is left of a launch whose call failed: the link may have, and not the launch."""
-        if self._stop.is_set() or not _of_the_link(error):
+        if self._stop.is_set() or not of_the_link(error):
             return _Left(None, error, {})
         waited_s = self._come_back(error)
         left = self._collect(identifier, results)
@@ -270,24 +274,15 @@ class Session:
             return _Left(output, None, _context(output))
 
     def _come_back(self, error: DeviceError) -> float:
-        """Wait until the device answers again; seconds waited.
-
-        Raises: DeviceAway, Stopped.
-        """
-        budget = Deadline(max(self.away_s, 1e-3))
-        while True:
-            self._raise_if_stopped()
-            try:
-                self.device.transport.run(["true"], deadline=Deadline(HOUSEKEEPING_S)).check()
-            except (DeviceOffline, DeviceTimeout, TransferError, Unauthorized) as still:
-                if budget.expired():
-                    raise DeviceAway(
-                        f"{self.device.name} is away: {still.message}; given up after "
-                        f"{self.away_s:.0f} s"
-                    ) from error
-                self.pause(min(_LOOK_EVERY_S, max(self.away_s, 0.01)))
-            else:
-                return budget.seconds - budget.remaining()
+        """Wait until the device answers again; seconds waited. Raises: DeviceAway, Stopped."""
+        return wait_until_back(
+            self.device,
+            error,
+            away_s=self.away_s,
+            tell=self.tell,
+            raise_if_stopped=self._raise_if_stopped,
+            pause=self.pause,
+        )
 
     def _raise_if_stopped(self) -> None:
         if self._stop.is_set():
@@ -377,13 +372,6 @@ class Session:
             "simulated": self.device.simulated,
             **self.environment,
         }
-
-
-def _of_the_link(error: DeviceError) -> bool:
-    """Whether it may be the way to the device that failed, and not what runs there."""
-    if isinstance(error, LaunchTimeout | LaunchLost):
-        return False
-    return isinstance(error, TransientDeviceError)
 
 
 def slots(cases: Iterable[Case], rounds: int, attempts: int) -> Iterable[Slot]:

@@ -26,7 +26,7 @@ from devices.errors import (
     PermissionDenied,
     TransferError,
 )
-from devices.transport import CommandResult
+from devices.transport import CommandResult, Progress, no_progress
 
 _CLEAN_UP_S = 1.0
 _BACK_S = 0.2
@@ -65,7 +65,6 @@ class AdbTransport:
         server: where the phone is plugged in.
         scratch: a directory of the phone for the stderr of commands, where the phone is too
             old to send it apart.
-        on_progress: told of a push as it goes: bytes sent, bytes in all.
     """
 
     def __init__(
@@ -75,12 +74,10 @@ class AdbTransport:
         *,
         server: AdbServer | None = None,
         scratch: str = "/data/local/tmp",
-        on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self._device = device
         self._phone = AdbPhone(device, serial, server or AdbServer())
         self._scratch = scratch
-        self._on_progress = on_progress
         self._left: set[str] = set()
 
     @property
@@ -135,7 +132,15 @@ class AdbTransport:
                 stderr=answer.stderr,
             )
 
-    def push(self, source: Path, target: str, *, deadline: Deadline, mode: int = 0o644) -> None:
+    def push(
+        self,
+        source: Path,
+        target: str,
+        *,
+        deadline: Deadline,
+        mode: int = 0o644,
+        on_progress: Progress = no_progress,
+    ) -> None:
         """Copy source to the absolute path target; see Transport.push.
 
         It is sent under another name, proved by its sha256 and only then put in place.
@@ -147,7 +152,7 @@ class AdbTransport:
         self._script(_PREPARE, [directory, *left], deadline, f"{directory} cannot be made")
         self._left -= left
         try:
-            size, digest = self._send(source, sent, total, deadline)
+            size, digest = self._send(source, sent, total, deadline, on_progress)
             placed = self._script(
                 _PLACE,
                 [sent, digest, f"{mode:o}", target],
@@ -277,10 +282,11 @@ class AdbTransport:
             raise self._why(what, result.stderr.decode("utf-8", "replace"), result)
         return result
 
-    def _send(self, source: Path, path: str, total: int, deadline: Deadline) -> tuple[int, str]:
+    def _send(
+        self, source: Path, path: str, total: int, deadline: Deadline, on_progress: Progress
+    ) -> tuple[int, str]:
         def told(sent: int) -> None:
-            if self._on_progress is not None:
-                self._on_progress(sent, total)
+            on_progress(sent, total)
 
         try:
             with source.open("rb") as read:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devices.deadline import Deadline
 from devices.errors import CommandNotFound, PathMissing, TransferError
-from devices.transport import Transport
+from devices.transport import Progress, Transport, no_progress
 
 # Prints the sha256 of $1 and whether it is executable; "missing" without the file.
 # The file comes as stdin because sha256sum escapes odd names in its output.
@@ -61,12 +61,20 @@ class BlobStore:
         """Where the blob of that hash lies on the device, if it is there."""
         return f"{self._workdir}/blobs/{sha256}"
 
-    def ensure(self, source: Path, sha256: str | None = None, *, deadline: Deadline) -> str:
+    def ensure(
+        self,
+        source: Path,
+        sha256: str | None = None,
+        *,
+        deadline: Deadline,
+        on_progress: Progress = no_progress,
+    ) -> str:
         """Have a file of the controller on the device, verified there; return its sha256.
 
         Args:
             source: the file.
             sha256: its hash where the caller knows what it must be.
+            on_progress: told of a push under way.
 
         Raises: PathMissing (no such file here), TransferError (it is not the content
         that was asked for, or arrived wrong twice), and what Transport.push raises.
@@ -86,7 +94,13 @@ class BlobStore:
                 return found
             if pushes_left:
                 mode = 0o555 if executable else 0o444
-                self._transport.push(source, self.path(found), deadline=deadline, mode=mode)
+                self._transport.push(
+                    source,
+                    self.path(found),
+                    deadline=deadline,
+                    mode=mode,
+                    on_progress=on_progress,
+                )
         raise TransferError(
             f"{source} arrived wrong {_PUSHES} times", device=self._transport.device
         )

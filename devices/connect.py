@@ -18,21 +18,17 @@ ANDROID_WORKDIR = "/data/local/tmp/edgebench"
 # Below the work directory of a board: what `edgebench devices provision` made.
 PROVISIONED_PYTHON = "venv/bin/python"
 
-Progress = Callable[[int, int], None]
-
 
 def connect(
     entry: DeviceEntry,
     *,
     ask: Callable[[str], str] | None = None,
-    on_progress: Progress | None = None,
 ) -> Device:
     """The device of an entry; nothing is sent before its first call.
 
     Args:
         ask: shows a prompt and returns the password that a person typed; None where nobody
             can be asked.
-        on_progress: bytes sent and bytes in all, while a file is pushed.
 
     Raises: ValueError where the address is none, or ~/.ssh/config cannot be used.
     """
@@ -43,11 +39,10 @@ def connect(
             entry.name,
             entry.serial or "",
             server=AdbServer(entry.adb_host, entry.adb_port),
-            on_progress=on_progress,
         )
         return _device(entry, transport, entry.workdir or ANDROID_WORKDIR, None)
     address = ssh_address(entry)
-    transport = SshTransport(address, entry.name, secrets=Secrets(ask), on_progress=on_progress)
+    transport = SshTransport(address, entry.name, secrets=Secrets(ask))
     # Of its own user: another one's could not be written.
     workdir = entry.workdir or f"/var/tmp/edgebench-{address.user}"  # noqa: S108
     return _device(entry, transport, workdir, entry.python or f"{workdir}/{PROVISIONED_PYTHON}")

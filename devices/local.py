@@ -27,7 +27,7 @@ from devices.errors import (
     PermissionDenied,
     TransferError,
 )
-from devices.transport import CommandResult
+from devices.transport import CommandResult, Progress, no_progress
 
 _CHUNK_BYTES = 1 << 20
 _GRACE_S = 0.5  # between SIGTERM and SIGKILL
@@ -107,7 +107,15 @@ class LocalTransport:
                     stderr=_whole(stderr),
                 )
 
-    def push(self, source: Path, target: str, *, deadline: Deadline, mode: int = 0o644) -> None:
+    def push(
+        self,
+        source: Path,
+        target: str,
+        *,
+        deadline: Deadline,
+        mode: int = 0o644,
+        on_progress: Progress = no_progress,
+    ) -> None:
         """Copy source to the absolute path target; see Transport.push."""
         self._copy(source, Path(target), deadline, mode)
 

@@ -9,7 +9,7 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -34,7 +34,7 @@ from devices.ssh_call import Call
 from devices.ssh_config import SshAddress
 from devices.ssh_link import LINK_ERRORS, Link, connect
 from devices.ssh_login import Secrets
-from devices.transport import CommandResult
+from devices.transport import CommandResult, Progress, no_progress
 
 _GRACE_S = 0.9  # for ending a command; every call may take a second longer to clean up
 _STREAM_STDERR_BYTES = 1 << 16
@@ -53,7 +53,6 @@ class SshTransport:
         address: where and how; see devices.ssh_config.
         device: name of the device, for messages and records.
         secrets: passwords and passphrases; by default from the environment only.
-        on_progress: told of bytes that are on their way, and of all, while a file is pushed.
     """
 
     def __init__(
@@ -62,12 +61,10 @@ class SshTransport:
         device: str,
         *,
         secrets: Secrets | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self._address = address
         self._device = device
         self._secrets = secrets or Secrets()
-        self._on_progress = on_progress
         self._lock = threading.Lock()
         self._link: Link | None = None
         self._left: list[tuple[int, str]] = []  # group and mark of what could not be ended
@@ -139,7 +136,15 @@ class SshTransport:
                     stderr=answer.stderr,
                 )
 
-    def push(self, source: Path, target: str, *, deadline: Deadline, mode: int = 0o644) -> None:
+    def push(
+        self,
+        source: Path,
+        target: str,
+        *,
+        deadline: Deadline,
+        mode: int = 0o644,
+        on_progress: Progress = no_progress,
+    ) -> None:
         """Copy source to the absolute path target; see Transport.push.
 
         A push that was cut off leaves its part beside the target, named by its content,
@@ -160,6 +165,7 @@ class SshTransport:
                     target,
                     [part, target, f"{mode:o}", sha256, str(size), str(there)],
                     deadline,
+                    on_progress,
                 )
         except (OSError, ValueError) as error:
             raise copy_error(error, source, Path(target), self._device) from error
@@ -204,14 +210,18 @@ class SshTransport:
         return int(answer.stdout)
 
     def _send(
-        self, file: BinaryIO, target: str, arguments: Sequence[str], deadline: Deadline
+        self,
+        file: BinaryIO,
+        target: str,
+        arguments: Sequence[str],
+        deadline: Deadline,
+        on_progress: Progress,
     ) -> None:
         argv = ["sh", "-c", ssh_files.SEND, "edgebench", *arguments]
         size, there = map(int, arguments[-2:])
 
         def sent(total: int) -> None:
-            if self._on_progress is not None:
-                self._on_progress(there + total, size)
+            on_progress(there + total, size)
 
         with self._call(argv, deadline, has_stdin=True) as call:
             answer = call.answer(b"".join(call.chunks(file, sent)))

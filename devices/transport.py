@@ -6,7 +6,7 @@ Bytes come back as bytes and are decoded by whoever knows their encoding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -51,6 +51,14 @@ class CommandResult:
         return self
 
 
+# Bytes sent, bytes in all.
+Progress = Callable[[int, int], object]
+
+
+def no_progress(sent: int, total: int) -> None:
+    """Nobody wants to know."""
+
+
 class Transport(Protocol):
     """Implemented by `local`, by adb and ssh, and by the fake of the tests.
 
@@ -73,10 +81,19 @@ class Transport(Protocol):
         """
         ...
 
-    def push(self, source: Path, target: str, *, deadline: Deadline, mode: int = 0o644) -> None:
+    def push(
+        self,
+        source: Path,
+        target: str,
+        *,
+        deadline: Deadline,
+        mode: int = 0o644,
+        on_progress: Progress = no_progress,
+    ) -> None:
         """Copy a file of the controller to an absolute path of the device.
 
-        The target appears whole or not at all. Missing parents are made.
+        The target appears whole or not at all. Missing parents are made. on_progress is
+        told of bytes sent and bytes in all, where the copy takes time.
         Raises: PathMissing (no source), PermissionDenied, NoSpace, TransferError,
         DeviceTimeout, DeviceOffline.
         """

@@ -501,7 +501,7 @@ def conditions(device: str, *, simulated: bool = False) -> DeviceConditions:
             ControlSeen("governor", "performance", "schedutil", "performance", "applied", "", 26),
             ControlSeen("airplane", "on", None, None, "refused", "it would cut the link", 26),
         ),
-        thermal=ThermalGate(26, 2, 84.0, 31.5, ("still 61 degrees after 300 s",)),
+        thermal=ThermalGate(26, 2, 1, 84.0, 31.5, ("still 61 degrees after 300 s",)),
         temperature_c=heat,
         khz={"policy0": clock, "policy4": tuple((s, v * 1.3) for s, v in clock)},
         battery=Battery(81.0, 77.0, 610.0, charged=False),

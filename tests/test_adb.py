@@ -423,13 +423,13 @@ def test_push_sets_the_mode_and_tells_its_progress(
     phone: ServedPhone, source: Path, tmp_path: Path
 ) -> None:
     told: list[tuple[int, int]] = []
-    transport = AdbTransport(
-        "phone",
-        phone.serial,
-        server=phone.private.server,
+    phone.transport.push(
+        source,
+        str(tmp_path / "new" / "f"),
+        deadline=soon(),
+        mode=0o500,
         on_progress=lambda sent, total: told.append((sent, total)),
     )
-    transport.push(source, str(tmp_path / "new" / "f"), deadline=soon(), mode=0o500)
     assert (tmp_path / "new" / "f").stat().st_mode & 0o777 == 0o500
     assert told[-1] == (300_000, 300_000)
     assert told == sorted(told)

@@ -17,10 +17,11 @@ from records import RUN_ID, case, measurement
 
 from bench.events import silent
 from bench.identity import launch_id
+from bench.link import DeviceAway
 from bench.records import Failure, HostLoad, LaunchRecord, Measurement, Outcome
 from bench.runners.base import LaunchFiles, LaunchLimits, LaunchSpec, RawOutput
 from bench.scheduler import RunPolicy, measure
-from bench.session import CaseFiles, DeviceAway, Session, Slot, Stopped
+from bench.session import CaseFiles, Session, Slot, Stopped
 from devices import sampler, telemetry
 from devices.blobs import BlobStore
 from devices.deadline import Deadline
@@ -48,9 +49,10 @@ class ScriptRunner:
 
     def __init__(self, script: str, result: Measurement) -> None:
         self.script, self.result = script, result
+        self.env: dict[str, str] = {}
 
     def prepare(self, spec: LaunchSpec) -> LaunchFiles:
-        return LaunchFiles(("sh", "-c", self.script), {"model.tflite": spec.model}, {}, {})
+        return LaunchFiles(("sh", "-c", self.script), {"model.tflite": spec.model}, {}, self.env)
 
     def read(
         self, spec: LaunchSpec, output: RawOutput
@@ -332,3 +334,14 @@ def test_launches_of_other_runs_are_ended_and_stay(tmp_path: Path) -> None:
     lab.session.end("not a name of ours")
     assert not living(group)
     assert lab.left_over() == ["theirs"]
+
+
+def test_variables_are_for_the_program_and_not_for_what_stands_before_it(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, script='[ "$EDGEBENCH_TEST" = "a b" ] && echo measured')
+    lab.session = dataclasses.replace(lab.session, prefix=("env", "-u", "EDGEBENCH_TEST"))
+    runner = lab.session.runners["invoke_loop"]
+    assert isinstance(runner, ScriptRunner)
+    runner.env = {"EDGEBENCH_TEST": "a b"}
+    record = lab.launch()
+    assert record.outcome is Outcome.OK
+    assert record.argv[:5] == ("env", "-u", "EDGEBENCH_TEST", "env", "EDGEBENCH_TEST=a b")

@@ -472,11 +472,14 @@ def test_files_of_every_size(board: SshTransport, tmp_path: Path, size: int) -> 
 
 def test_progress_ends_at_the_size(sshd: Sshd, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    transport = SshTransport(
-        sshd.address, "board", secrets=NOBODY, on_progress=lambda sent, of: told.append((sent, of))
-    )
+    transport = SshTransport(sshd.address, "board", secrets=NOBODY)
     (tmp_path / "source").write_bytes(bytes(MEGABYTE))
-    transport.push(tmp_path / "source", f"{tmp_path}/f", deadline=soon())
+    transport.push(
+        tmp_path / "source",
+        f"{tmp_path}/f",
+        deadline=soon(),
+        on_progress=lambda sent, of: told.append((sent, of)),
+    )
     transport.close()
     assert told == sorted(told)
     assert told[-1] == (MEGABYTE, MEGABYTE)

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -95,21 +95,26 @@ def _facts_path(name: str) -> Path:
 
 def known_socs(inventory: Inventory) -> Mapping[str, str]:
     """Device name -> SoC, as stored facts have it."""
-    found = {name: (stored_facts(name) or {}).get("soc") for name in inventory.entries}
-    return {name: soc for name, soc in found.items() if soc}
+    return _stored(inventory.entries, "soc")
+
+
+def known_units(names: Iterable[str]) -> Mapping[str, str]:
+    """Device name -> Facts.unit, as stored facts have it."""
+    return _stored(names, "unit")
+
+
+def _stored(names: Iterable[str], key: str) -> dict[str, str]:
+    found = {name: (stored_facts(name) or {}).get(key) for name in names}
+    return {name: value for name, value in found.items() if isinstance(value, str) and value}
 
 
 @contextmanager
 def connected(
     entries: Sequence[DeviceEntry],
-    *,
-    on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Iterator[dict[str, Device]]:
     """The devices by name, each with a way to it; closed at the end.
 
     Nothing is sent yet: a device that is away shows at its first call.
-    Args:
-        on_progress: name, bytes sent, bytes in all of a push under way.
     """
     from devices.connect import connect, disconnect
 
@@ -118,11 +123,8 @@ def connected(
     made: dict[str, Device] = {}
     try:
         for entry in entries:
-            progress = None
-            if on_progress is not None:
-                progress = _named(entry.name, on_progress)
             try:
-                made[entry.name] = connect(entry, ask=ask, on_progress=progress)
+                made[entry.name] = connect(entry, ask=ask)
             except ValueError as error:
                 raise UserError(f"device {entry.name!r}: {error}") from None
         yield made
@@ -140,10 +142,6 @@ def _one_at_a_time(ask: Callable[[str], str]) -> Callable[[str], str]:
             return ask(printable(prompt))
 
     return in_turn
-
-
-def _named(name: str, on_progress: Callable[[str, int, int], None]) -> Callable[[int, int], None]:
-    return lambda sent, total: on_progress(name, sent, total)
 
 
 def agreed(question: str, *, yes: bool) -> bool:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from bench.cli.text import printable
 from bench.events import Emit, Event, StageAdvanced, StageFinished, StageStarted
-from bench.format import size
+from bench.format import counted, size
 
 Clock = Callable[[], float]
 
@@ -187,9 +187,7 @@ class _Lines:
             self._stages[event.stage] = _Stage(event.title, event.total, now, None, event.unit)
             self._last = now
             about = "" if event.expected_s is None else f", about {duration(event.expected_s)}"
-            steps = "1 step" if event.total == 1 else f"{event.total} steps"
-            if event.unit == "B":
-                steps = size(event.total)
+            steps = size(event.total) if event.unit == "B" else counted(event.total, "step")
             self._say(f"{event.title}: {steps}{about}")
         elif isinstance(event, StageAdvanced):
             if now - self._last < PLAIN_INTERVAL_S:

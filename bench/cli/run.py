@@ -17,6 +17,7 @@ from bench.cli.lab import (
     find_inventory,
     inventory_option,
     known_socs,
+    known_units,
     runner_chooser,
     say_hello,
 )
@@ -199,6 +200,7 @@ def execute(
                     devices,
                     runner_for=runner_chooser(plan.devices),
                     emit=emit,
+                    units=known_units(devices),
                 )
         except UserError as error:
             # Where nothing was measured there is nothing to go on with.

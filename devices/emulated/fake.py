@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from devices.deadline import Deadline
 from devices.errors import CommandNotFound, DeviceOffline, DeviceTimeout, NoSpace, PathMissing
-from devices.transport import CommandResult, Transport
+from devices.transport import CommandResult, Progress, Transport, no_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,15 @@ class FakeTransport:
             answer.takes_s,
         )
 
-    def push(self, source: Path, target: str, *, deadline: Deadline, mode: int = 0o644) -> None:
+    def push(
+        self,
+        source: Path,
+        target: str,
+        *,
+        deadline: Deadline,
+        mode: int = 0o644,
+        on_progress: Progress = no_progress,
+    ) -> None:
         if deadline.expired():
             raise DeviceTimeout("a push did not end in time", device=self._device)
         try:
@@ -125,14 +133,22 @@ class FaultyTransport:
             return replace(result, stdout=result.stdout[: len(result.stdout) // 2])
         return result
 
-    def push(self, source: Path, target: str, *, deadline: Deadline, mode: int = 0o644) -> None:
+    def push(
+        self,
+        source: Path,
+        target: str,
+        *,
+        deadline: Deadline,
+        mode: int = 0o644,
+        on_progress: Progress = no_progress,
+    ) -> None:
         fault = self._before()
         with TemporaryDirectory() as scratch:
             if fault is Fault.TRUNCATE:
                 content = source.read_bytes()
                 source = Path(scratch, "half")
                 source.write_bytes(content[: len(content) // 2])
-            self._inner.push(source, target, deadline=deadline, mode=mode)
+            self._inner.push(source, target, deadline=deadline, mode=mode, on_progress=on_progress)
         self._after(fault)
 
     def pull(self, source: str, target: Path, *, deadline: Deadline) -> None:
