@@ -104,6 +104,7 @@ def resolve(
         raise UserError(str(error)) from None
     except ValueError as error:
         raise UserError(f"measure.controls: {error}") from None
+    _refuse_cores(config, devices)
     names = tuple(entry.name for entry in devices)
     config = config.model_copy(
         update={"measure": config.measure.model_copy(update={"devices": names})}
@@ -145,6 +146,16 @@ def refuse_points(config: PlanConfig, model: ModelConfig) -> None:
             f"gates.{key}: {metric.title} of model {model.name!r} is no share and has no "
             "percentage points; limit it by gates.accuracy_ratio_min"
         )
+
+
+def _refuse_cores(config: PlanConfig, devices: Sequence[DeviceEntry]) -> None:
+    """An app is started by Android, on the cores that Android likes: a record would claim a
+    pinning that never was."""
+    if "benchmark_app" not in (config.measure.runners or ()):
+        return
+    for wanted in (config.measure.controls, *(entry.controls for entry in devices)):
+        if "cores" in wanted:
+            raise UserError("cores cannot be chosen for benchmark_app: Android starts the app")
 
 
 def _refuse_doubles(field: str, values: Sequence[object] | None) -> None:

@@ -168,8 +168,8 @@ def read_facts(transport: Transport, deadline: Deadline) -> Facts:
 def parse_facts(text: str) -> Facts:
     """Read what the facts script printed.
 
-    Raises: UnreadableFacts where a section is missing, or kind, machine or kernel is
-    empty.
+    Raises: UnreadableFacts where a section is missing or holds no number where one
+    belongs, or kind, machine or kernel is empty.
     """
     sections = _sections(text.replace("\r\n", "\n"))
     try:
@@ -201,6 +201,10 @@ def parse_facts(text: str) -> Facts:
         )
     except KeyError as error:
         raise UnreadableFacts(f"facts without section {error}") from error
+    except UnreadableFacts:
+        raise
+    except ValueError as error:
+        raise UnreadableFacts(f"facts: {error}") from error
 
 
 def _sections(text: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Energy and drain, from battery gauges whose units and signs are their vendors'.
+"""Energy and power, from battery gauges whose units and signs are their vendors'.
 
 The kernel's rule (Documentation/ABI/testing/sysfs-class-power) is uA and uV, and a negative
 current while discharging. Vendors break both: some count mA, some turn the sign round.
@@ -44,24 +44,6 @@ def energy_mj_per_invoke(
     """
     power, reason = _mean_mw(points, before, after, measured_s)
     return (None, reason) if power is None else (power * mean_us * 1e-6, None)
-
-
-def battery_drain_percent(before: Snapshot, after: Snapshot) -> tuple[float | None, str | None]:
-    """How far the battery's level fell between two snapshots, points of percent, or why not.
-
-    A level is a whole number, so that the figure is within 1 of the truth, and a fall of
-    less than that cannot be told.
-    """
-    if reason := _not_on_battery(before, after):
-        return None, reason
-    if before.battery_percent is None or after.battery_percent is None:
-        return None, "the device does not tell its battery's level"
-    drain = before.battery_percent - after.battery_percent
-    if drain < 0:
-        return None, "the battery's level rose while it was discharging"
-    if drain == 0:
-        return None, "the battery's level did not change: less than 1 %"
-    return float(drain), None
 
 
 def pmic_w(lines: Sequence[str]) -> float | None:

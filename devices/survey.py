@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from devices.connect import connect, disconnect
 from devices.deadline import Deadline
 from devices.device import Device
-from devices.errors import DeviceError
+from devices.errors import DeviceError, Unauthorized
 from devices.facts import Facts, read_facts
 from devices.inventory import DeviceEntry
 from devices.lease import LeaseState, look
@@ -23,6 +23,7 @@ class Seen:
         reached: whether it answered at all.
         lease: None where nobody has it or left anything, once it was reached.
         problem: why it told nothing, or not all; one line.
+        refused: whether one side does not trust the other.
         facts, state: not asked for while somebody holds its lease: a dozen processes in the
             middle of their measurement would be in their figures.
     """
@@ -32,6 +33,7 @@ class Seen:
     facts: Facts | None = None
     state: Snapshot | None = None
     problem: str | None = None
+    refused: bool = False
 
     @property
     def in_use(self) -> bool:
@@ -63,7 +65,7 @@ def look_at(device: Device, deadline: Deadline) -> Seen:
         seen = replace(seen, state=snapshot(transport, deadline))
         return replace(seen, facts=read_facts(transport, deadline))
     except DeviceError as error:
-        return replace(seen, problem=in_words(error))
+        return replace(seen, problem=in_words(error), refused=isinstance(error, Unauthorized))
 
 
 def in_words(error: DeviceError) -> str:

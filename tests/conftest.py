@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import socket
 import tempfile
+from contextlib import suppress
 
 import hypothesis
 import pytest
@@ -17,13 +19,25 @@ hypothesis.settings.load_profile("edgebench")
 _LEASE = "EDGEBENCH_LOCAL_LEASE"
 
 
+_ADB_PORT = "ANDROID_ADB_SERVER_PORT"
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Tests that measure on this machine do so side by side, one in each worker."""
+    """A place of its own for each worker: tests measure on this machine side by side, and
+    the adb server of whoever runs them is none of their business.
+    """
     os.environ[_LEASE] = tempfile.mkdtemp(prefix="edgebench-lease-")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        os.environ[_ADB_PORT] = str(free.getsockname()[1])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(os.environ.pop(_LEASE), ignore_errors=True)
+    port = int(os.environ.pop(_ADB_PORT))
+    # A command that asked for phones has started a server there.
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as server:
+        server.sendall(b"0009host:kill")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

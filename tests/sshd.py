@@ -45,17 +45,24 @@ class Sshd:
             "AuthenticationMethods publickey\nPermitRootLogin prohibit-password\n"
             "UsePAM no\nUseDNS no\nStrictModes no\nPrintMotd no\nMaxStartups 100\n"
             "MaxSessions 100\nLogLevel ERROR\n"
+            # A login shell reads what its user has in there, which may take its time.
+            f"SetEnv HOME={directory}\n"
         )
         self._log = (directory / "log").open("wb")
+        self._program = program
+        self.start()
+        self.trust(self.port)
+
+    def start(self) -> None:
+        """Serve, also again after `kill`, on the same port."""
         self._process = subprocess.Popen(
-            [program, "-D", "-e", "-f", str(directory / "config")],
+            [self._program, "-D", "-e", "-f", str(self.directory / "config")],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
         )
         self.pid = self._process.pid
         self._wait_for_banner()
-        self.trust(self.port)
 
     @property
     def address(self) -> SshAddress:
@@ -86,6 +93,12 @@ class Sshd:
         """The processes that serve the connections."""
         text = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(word) for word in text.split()]
+
+    def kill(self) -> None:
+        """End it and every connection at once."""
+        for pid in [self.pid, *self.children()]:
+            os.kill(pid, signal.SIGKILL)
+        self._process.wait()
 
     def stop(self) -> None:
         with suppress(ProcessLookupError):
@@ -154,7 +167,11 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()
                 self._open.wait()
-                server = socket.create_connection(("127.0.0.1", self._target))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._target))
+                except ConnectionRefusedError:
+                    _cut(client)
+                    continue
                 self._sockets += [client, server]
                 for way, a, b in (("up", client, server), ("down", server, client)):
                     threading.Thread(target=self._pump, args=(way, a, b), daemon=True).start()

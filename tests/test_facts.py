@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -272,6 +273,14 @@ def test_a_missing_section_raises(name: str) -> None:
 def test_an_empty_section_that_no_device_has_raises(name: str) -> None:
     with pytest.raises(UnreadableFacts):
         parse_facts(text_of({**PI_5, name: ""}))
+
+
+@given(st.text())
+def test_whatever_the_kernel_says_of_clusters_is_facts_or_unreadable(said: str) -> None:
+    file = f"{CPUFREQ}/policy0"
+    clusters = f"{file}/cpuinfo_max_freq:{said}\n{file}/related_cpus:{said}"
+    with suppress(UnreadableFacts):
+        parse_facts(text_of({**PI_5, "clusters": clusters}))
 
 
 def test_this_machine() -> None:

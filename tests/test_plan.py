@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from bench.config import VARIANTS
 from bench.errors import UserError
 from bench.identity import Case, DelegateSpec
-from bench.plan import Plan, estimate, expand, resolve, round_order, variants_of
+from bench.plan import Plan, all_cells, estimate, expand, resolve, round_order, variants_of
 from bench.planfile import parse_plan
+from devices.inventory import parse_inventory
 
 
 def plan(root: Path, *, measure: dict[str, Any] | None = None, **model: Any) -> Plan:
@@ -170,3 +171,104 @@ def test_an_estimate_counts_every_launch(tmp_path: Path) -> None:
     time = estimate(plan(tmp_path, measure={"rounds": 3, "threads": [1]}))
     assert time.launches == 3 * 2 * 3
     assert time.total_s > time.launches * 1.3
+
+
+# --- devices -----------------------------------------------------------------
+
+LAB = parse_inventory(
+    {
+        "device": [
+            {"name": "phone", "kind": "android", "serial": "S1", "labels": ["lab"]},
+            {"name": "pi4", "kind": "linux", "host": "pi4.example", "labels": ["lab"]},
+            {
+                "name": "emulated",
+                "kind": "android",
+                "serial": "S2",
+                "simulated": True,
+                "shares_controller": True,
+            },
+        ]
+    }
+)
+
+
+def fleet(root: Path, **measure: Any) -> Plan:
+    (root / "a.tflite").touch()
+    document = {
+        "project": "p",
+        "model": [{"name": "m", "files": {"fp32": "a.tflite"}}],
+        "measure": {"threads": [1], **measure},
+    }
+    return resolve(parse_plan(document, where="plan.toml"), root, LAB)
+
+
+def test_selectors_become_names_and_each_kind_its_runner(tmp_path: Path) -> None:
+    plan = fleet(tmp_path, devices=["label=lab", "local"])
+    assert plan.config.measure.devices == ("phone", "pi4", "local")
+    assert {(c.device, c.runner) for c in expand(plan)} == {
+        ("phone", "benchmark_model"),
+        ("pi4", "invoke_loop"),
+        ("local", "invoke_loop"),
+    }
+
+
+def test_the_hash_of_a_plan_is_that_of_its_devices_and_not_of_how_they_were_picked(
+    tmp_path: Path,
+) -> None:
+    by_label = fleet(tmp_path, devices=["label=lab"])
+    assert by_label.sha256 == fleet(tmp_path, devices=["phone", "pi4"]).sha256
+    assert by_label.sha256 != fleet(tmp_path, devices=["phone"]).sha256
+
+
+def test_cells_that_cannot_exist_say_why(tmp_path: Path) -> None:
+    plan = fleet(
+        tmp_path,
+        devices=["phone", "pi4"],
+        delegates=["none", "gpu"],
+        runners=["invoke_loop", "benchmark_model", "benchmark_app"],
+    )
+    why = {(c.device, c.runner, c.delegate.name): reason for c, reason in all_cells(plan) if reason}
+    assert set(why) == {
+        ("phone", "invoke_loop", "none"),
+        ("phone", "invoke_loop", "gpu"),
+        ("pi4", "invoke_loop", "gpu"),
+        ("pi4", "benchmark_app", "none"),
+        ("pi4", "benchmark_app", "gpu"),
+    }
+    assert "no Python runtime" in why["phone", "invoke_loop", "none"]
+    assert all((c.device, c.runner, c.delegate.name) not in why for c in expand(plan))
+
+
+def test_time_is_that_of_the_slowest_device_and_then_of_those_that_take_this_machine(
+    tmp_path: Path,
+) -> None:
+    def measure_s(*devices: str) -> float:
+        return estimate(fleet(tmp_path, devices=list(devices))).measure_s
+
+    one = measure_s("phone")
+    assert measure_s("phone", "pi4") == one
+    assert measure_s("phone", "pi4", "local", "emulated") == pytest.approx(3 * one)
+
+
+@pytest.mark.parametrize(
+    ("measure", "message"),
+    [
+        ({"devices": ["nobody"]}, "no device 'nobody'"),
+        ({"controls": {"governer": "performance"}}, "did you mean governor"),
+        (
+            {
+                "devices": ["phone"],
+                "runners": ["benchmark_app"],
+                "controls": {"cores": "big"},
+            },
+            "cores cannot be chosen for benchmark_app",
+        ),
+        ({"runners": []}, "measure.runners is empty"),
+        ({"runners": ["benchmark_model", "benchmark_model"]}, "twice"),
+    ],
+)
+def test_what_no_plan_over_devices_may_say(
+    tmp_path: Path, measure: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        fleet(tmp_path, **measure)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.power import battery_drain_percent, energy_mj_per_invoke, pmic_w
+from devices.power import energy_mj_per_invoke, pmic_w
 from devices.sampler import TelemetryPoint
 from devices.state import Snapshot
 
@@ -108,12 +108,9 @@ def test_readings_of_the_warm_up_do_not_count() -> None:
     ],
 )
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_external_power_is_no_energy_and_no_drain(
-    changes: dict[str, Any], reason: str, when: str
-) -> None:
+def test_external_power_is_no_energy(changes: dict[str, Any], reason: str, when: str) -> None:
     states = {"before": AWAY, "after": AWAY, when: replace(AWAY, **changes)}
     assert energy(points(-490000, -500000, -510000), **states) == (None, reason)
-    assert battery_drain_percent(**states) == (None, reason)
 
 
 def test_a_charger_that_came_and_went_during_the_launch() -> None:
@@ -129,19 +126,6 @@ def test_no_voltage_no_power() -> None:
         None,
         "the device does not tell its battery's voltage",
     )
-
-
-@pytest.mark.parametrize(
-    ("later", "drain", "reason"),
-    [
-        (78, 2.0, None),
-        (80, None, "the battery's level did not change: less than 1 %"),
-        (81, None, "the battery's level rose while it was discharging"),
-        (None, None, "the device does not tell its battery's level"),
-    ],
-)
-def test_drain(later: int | None, drain: float | None, reason: str | None) -> None:
-    assert battery_drain_percent(AWAY, replace(AWAY, battery_percent=later)) == (drain, reason)
 
 
 RAILS = [

@@ -159,7 +159,7 @@ class TestElf:
 class TestCatalogue:
     def test_every_kind_system_and_abi_once(self) -> None:
         names = [tool.name for tool in known_tools()]
-        assert len(names) == len(set(names)) == 12
+        assert len(names) == len(set(names)) == 15
         assert {tool.kind for tool in known_tools()} <= set(RUNNERS)
 
     def test_nothing_is_called_seen_to_work_without_a_place(self) -> None:

@@ -268,6 +268,16 @@ def test_a_model_that_never_settles_is_given_up_after_the_maximum(machine: Make)
     assert 10_000 * MS <= fake.now <= 10_100 * MS
 
 
+@pytest.mark.timeout(20)
+def test_also_without_a_least_warm_up_it_comes_to_an_end(machine: Make) -> None:
+    fake = machine(lambda i: MS + i * MS // 50)
+    samples: list[int] = []
+    record(fake.invoke, samples, 1, 0, 10**18)
+    _, steady = warm_up(fake.invoke, {**LIMITS, "warmup_min_s": 0.0}, samples, 0)
+    assert steady is False
+    assert fake.now <= 11_000 * MS
+
+
 @pytest.mark.parametrize(
     ("cost", "count"),
     [

@@ -31,6 +31,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FILE_NAME = "devices.toml"
 _HELLO_S = 30.0
+_ROLL_CALL_S = 10.0
+# Selectors of what only an inventory can say.
+_WRITTEN_DOWN = ("label=", "name=")
 
 
 def inventory_option(function: F) -> F:
@@ -64,6 +67,25 @@ def find_inventory(given: Path | None, beside: Path | None = None) -> Inventory:
     except InventoryError as error:
         raise UserError(str(error)) from None
     return Inventory(())
+
+
+def with_phones(inventory: Inventory, selectors: Sequence[str]) -> Inventory:
+    """The inventory and, where a selector may mean them, the phones that adb lists beside it.
+
+    A phone that cannot be used as it is (unauthorized, offline) is left to
+    `edgebench devices`, which says what to do about it. Raises: UserError.
+    """
+    if all(s in inventory.entries or s.startswith(_WRITTEN_DOWN) for s in selectors):
+        return inventory
+    from devices.deadline import Deadline
+    from devices.roll_call import call_roll
+
+    try:
+        found = call_roll(inventory, Deadline(_ROLL_CALL_S)).devices
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    beside = [spotted.entry for spotted in found if spotted.usable and not spotted.recorded]
+    return Inventory([*inventory.entries.values(), *beside], inventory.path)
 
 
 def stored_facts(name: str) -> Mapping[str, Any] | None:

@@ -20,6 +20,7 @@ from bench.cli.lab import (
     known_units,
     runner_chooser,
     say_hello,
+    with_phones,
 )
 from bench.cli.progress import duration, progress
 from bench.config import VARIANTS, PlanConfig
@@ -68,6 +69,7 @@ def command(
     """
     config = _narrow(read_plan(path), variants, devices, precision)
     inventory = find_inventory(inventory_path, path.parent)
+    inventory = with_phones(inventory, config.measure.devices)
     plan = resolve(config, path.parent, inventory, socs=known_socs(inventory))
     if dry_run:
         print_plan(plan, Console())

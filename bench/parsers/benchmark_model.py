@@ -17,6 +17,7 @@ from typing import Literal
 
 from bench.errors import UnreadableOutput
 from bench.parsers.count_line import CountLine, parse_count_line
+from bench.parsers.logcat import logcat_text
 from bench.parsers.runtime_log import RuntimeLog, parse_log
 
 Extent = Literal["completely", "partially", "not"]
@@ -44,13 +45,6 @@ _CREATED = re.compile(r"(\S+) delegate created\.")
 _UNCONSUMED = re.compile(r"Unconsumed cmdline flags: (.+)")
 _ACCELERATORS = re.compile(r"NNAPI accelerators available: \[(.*)\]")
 _PEAK = re.compile(rf"Overall peak memory footprint \(MB\) via periodic monitoring: {_NUMBER}")
-# threadtime and brief: the two forms of logcat that name the process.
-_LOGCAT = re.compile(
-    r"(?:\d\d-\d\d \d\d:\d\d:\d\d\.\d+ +(\d+) +\d+ ([VDIWEFS]) ([^:]*?) *: ?(.*)"
-    r"|([VDIWEFS])/([^(]*?) *\( *(\d+)\): ?(.*))"
-)
-_LEVELS = {"V": "VERBOSE", "D": "INFO", "I": "INFO", "W": "WARN", "E": "ERROR", "F": "FATAL"}
-_TAGS = frozenset({"tflite", "litert"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +112,7 @@ def parse_logcat(data: bytes, pid: int | None = None) -> ToolOutput:
     Raises: UnreadableOutput as parse_classic, and where lines of several processes are
     there and no pid says which.
     """
-    lines = list(_logcat_lines(decode(data)))
-    processes = {process for process, _ in lines}
-    if pid is None and len(processes) > 1:
-        raise UnreadableOutput("the log holds lines of several processes; say which one")
-    text = "\n".join(line for process, line in lines if pid in (None, process))
+    text = logcat_text(decode(data), pid)
     return ToolOutput(parse_text(text), parse_log(text))
 
 
@@ -293,18 +283,3 @@ def _check_summary(text: ToolText, bodies: list[str], has_summary: bool) -> None
 
 def _mean_or_zero(line: CountLine) -> float:
     return average(line) if line.count else 0.0
-
-
-def _logcat_lines(text: str) -> Iterator[tuple[int, str]]:
-    for line in text.split("\n"):
-        match = _LOGCAT.fullmatch(line.rstrip())
-        if match is None:
-            continue
-        pid, level, tag, body = (
-            (match[1], match[2], match[3], match[4])
-            if match[1] is not None
-            else (match[7], match[5], match[6], match[8])
-        )
-        if tag.strip() in _TAGS:
-            has_level = _split(body)[0] != ""
-            yield int(pid), body if has_level else f"{_LEVELS.get(level, 'INFO')}: {body}"

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from bench.delegation import judge
 from bench.digest import digest
 from bench.errors import UnreadableOutput
+from bench.format import counted
 from bench.records import HostLoad, Measurement
 from bench.stats import STATS_VERSION
 
@@ -162,8 +163,7 @@ def p90_reason(count: int, invokes_per_sample: int) -> str | None:
     if invokes_per_sample > 1:
         return f"batched: a sample is the mean of {invokes_per_sample} invokes"
     if count < MIN_SAMPLES_FOR_P90:
-        noun = "sample" if count == 1 else "samples"
-        return f"only {count} {noun}; p90 needs {MIN_SAMPLES_FOR_P90}"
+        return f"only {counted(count, 'sample')}; p90 needs {MIN_SAMPLES_FOR_P90}"
     return None
 
 

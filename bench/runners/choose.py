@@ -8,10 +8,11 @@ import platformdirs
 
 from bench.errors import UserError
 from bench.runners.base import Runner
+from bench.runners.benchmark_app import BenchmarkAppRunner
 from bench.runners.benchmark_model import BenchmarkModelRunner
 from bench.runners.clock import library_for
 from bench.runners.loop import InvokeLoopRunner
-from bench.tools.cache import ToolBinary, ToolCache, tool_from_path
+from bench.tools.cache import APP, ToolBinary, ToolCache, tool_from_path
 from devices.device import Device
 from devices.facts import Facts
 
@@ -38,8 +39,10 @@ def runner_for(kind: str, device: Device, facts: Facts, *, tool: Path | None = N
     system = "android" if device.kind == "android" else "linux"
     abi = abi_of(facts)
     binary = _binary(kind, system, abi, device, tool)
-    clock = library_for(facts.machine, facts.word_bits or 64)
     scratch = platformdirs.user_cache_path("edgebench") / "inputs"
+    if kind == APP:
+        return BenchmarkAppRunner(binary, scratch=scratch)
+    clock = library_for(facts.machine, facts.word_bits or 64)
     return BenchmarkModelRunner(binary, clock, system=system, scratch=scratch)
 
 
@@ -52,7 +55,8 @@ def abi_of(facts: Facts) -> str:
 
 
 def _binary(kind: str, system: str, abi: str, device: Device, tool: Path | None) -> ToolBinary:
-    if tool is not None:
+    # A device has one `tool`, which may be the app or the program.
+    if tool is not None and (tool.suffix == ".apk") == (kind == APP):
         return tool_from_path(tool.expanduser(), kind=kind, system=system, abi=abi)
     found = ToolCache().find(kind, system, abi)
     if found is None:

@@ -188,7 +188,7 @@ def warm_up(
         cut, steady = judge_warmup(samples)
         if steady or length >= most:
             return cut, steady
-        length = min(length * 1.5, most)
+        length = min(max(length, 0.1) * 1.5, most)
 
 
 # --- The runtime ---------------------------------------------------------------------------

@@ -21,12 +21,14 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import EdgebenchError, UnreadableOutput, UserError
+from bench.tools.apk import apk_misfit
 from bench.tools.catalogue import KnownTool, known_tools
 from bench.tools.download import DownloadFailed, Progress, download
 from bench.tools.elf import read_program
 
 # Program headers and the notes they point to stand at the start; no tool is larger.
 _MAX_BYTES = 1 << 30
+APP = "benchmark_app"
 
 
 class ToolError(EdgebenchError):
@@ -38,7 +40,8 @@ class ToolBinary:
     """A program that measures, ready to be put on a device.
 
     Attributes:
-        kind: runner kind: "benchmark_model" (classic) or "benchmark_litert".
+        kind: runner kind: "benchmark_model" (classic), "benchmark_litert", or
+            "benchmark_app" for an APK.
         system, abi: of the devices that it runs on; "" for a script, which runs on any.
         path: on the controller, executable.
         source: URL or path that it was taken from.
@@ -144,7 +147,7 @@ class ToolCache:
         self, tool: KnownTool, incoming: Path, source: str, version: str, accept: bool
     ) -> ToolBinary:
         """Check a file, move it to its place and pin it."""
-        check_program(incoming, tool.system, tool.abi, name=source)
+        check_tool(incoming, tool.kind, tool.system, tool.abi, name=source)
         sha256 = sha256_of_file(incoming)
         pin = self._pin(tool)
         if pin is not None and pin.sha256 != sha256 and not accept:
@@ -202,28 +205,33 @@ def default_root() -> Path:
 
 
 def tool_from_path(path: Path, *, kind: str, system: str, abi: str) -> ToolBinary:
-    """A program that the user names, as it lies there; a script passes as one for any ABI.
+    """A tool that the user names, as it lies there; a script passes as one for any ABI.
 
     Raises: UserError where it is not there, cannot be executed or is for other devices.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    if not os.access(path, os.X_OK):
-        raise UserError(f"{path}: not executable; chmod +x it")
-    with path.open("rb") as file:
-        script = file.read(2) == b"#!"
+    script = False
+    if kind != APP:
+        if not os.access(path, os.X_OK):
+            raise UserError(f"{path}: not executable; chmod +x it")
+        with path.open("rb") as file:
+            script = file.read(2) == b"#!"
     if not script:
-        check_program(path, system, abi, name=str(path))
+        check_tool(path, kind, system, abi, name=str(path))
     of = ("", "") if script else (system, abi)
     return ToolBinary(kind, *of, path.absolute(), sha256_of_file(path), str(path.absolute()))
 
 
-def check_program(path: Path, system: str, abi: str, *, name: str) -> None:
-    """Raises: UserError, under `name`, where a file is no program for that system and ABI."""
+def check_tool(path: Path, kind: str, system: str, abi: str, *, name: str) -> None:
+    """Raises: UserError, under `name`, where a file is no tool for that system and ABI."""
     if path.stat().st_size > _MAX_BYTES:
         raise UserError(f"{name}: larger than {_MAX_BYTES >> 20} MiB; this is no tool")
     try:
-        misfit = read_program(path.read_bytes()).misfit(system, abi)
+        if kind == APP:
+            misfit = apk_misfit(path, abi)
+        else:
+            misfit = read_program(path.read_bytes()).misfit(system, abi)
     except UnreadableOutput as error:
         raise UserError(f"{name}: {error}") from error
     if misfit is not None:

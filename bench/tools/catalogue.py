@@ -14,6 +14,7 @@ from bench.errors import UserError
 _TARGETS = {
     "benchmark_model": "tflite/tools/benchmark:benchmark_model",
     "benchmark_litert": "litert/tools:benchmark_litert_model",
+    "benchmark_app": "tflite/tools/benchmark/android:benchmark_model",
 }
 
 

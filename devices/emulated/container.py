@@ -1,9 +1,9 @@
 """A tree of processes with its own root directory, process numbers, clock and host name.
 
 An emulated phone runs in one. Linux namespaces make it (unshare(1)), so what runs in it
-sees /data/local/tmp, its own /proc, /sys and uptime, while the host's directories are
-there read-only and nothing is written outside of the container's home. It is no
-security boundary.
+sees /data/local/tmp, its own /proc, /sys and uptime, and processors that are idle, while
+the host's directories are there read-only and nothing is written outside of the
+container's home. It is no security boundary.
 """
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ from pathlib import Path
 
 from devices.deadline import Deadline
 from devices.errors import DeviceTimeout, Unsupported
+
+# What it sees of the processors: nobody else is at work on them. With the host's own
+# figures, whatever runs beside it would be taken for other load on the device.
+_CPUS = len(os.sched_getaffinity(0))
+_IDLE = "".join(f"cpu{n} 0 0 0 0 0 0 0 0 0 0\n" for n in (" ", *range(_CPUS))) + (
+    "ctxt 0\nbtime 0\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n"
+)
 
 # Directory of the home -> where it is mounted, with what options.
 MOUNTS = {
@@ -118,6 +125,9 @@ class Container:
         for directory, (target, options) in MOUNTS.items():
             mounts += [str(self._home / directory), target, options]
         mounts += [str(boot), "/proc/sys/kernel/random/boot_id", "rw", "/dev", "/dev", "rw"]
+        stat = self._home / "proc_stat"
+        stat.write_text(_IDLE)
+        mounts += [str(stat), "/proc/stat", "rw"]
         for path in _host_directories():
             mounts += [path, path, "ro"]
         own = [str(root), self._name]

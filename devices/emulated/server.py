@@ -40,6 +40,11 @@ class PrivateAdbServer:
     def server(self) -> AdbServer:
         return AdbServer("127.0.0.1", self.port)
 
+    @property
+    def pid(self) -> int:
+        """Of the server; 0 where it does not run."""
+        return 0 if self._process is None else self._process.pid
+
     def connect(self, address: str, deadline: Deadline) -> None:
         """Have it know a phone at host:port. Raises: as connect_phone."""
         connect_phone(self.server, address, _NAME, deadline)
