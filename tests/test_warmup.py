@@ -270,10 +270,11 @@ def test_a_model_that_never_settles_is_given_up_after_the_maximum(machine: Make)
 
 @pytest.mark.timeout(20)
 def test_also_without_a_least_warm_up_it_comes_to_an_end(machine: Make) -> None:
-    fake = machine(lambda i: MS + i * MS // 50)
+    fake = machine(lambda i: MS + i * MS // 200)
     samples: list[int] = []
     record(fake.invoke, samples, 1, 0, 10**18)
-    _, steady = warm_up(fake.invoke, {**LIMITS, "warmup_min_s": 0.0}, samples, 0)
+    limits = {**LIMITS, "warmup_min_s": 0.0, "warmup_min_invokes": 200}
+    _, steady = warm_up(fake.invoke, limits, samples, 0)
     assert steady is False
     assert fake.now <= 11_000 * MS
 
