@@ -15,7 +15,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.format import score
+from bench.config import GatesConfig
+from bench.format import counted, score
 from bench.metrics import Metric, Statistics
 from bench.power import SIGNIFICANCE
 from bench.resampling import bootstrap, randomisation_p
@@ -85,8 +86,8 @@ def judge_loss(
     """
     around = change.interval
     if around is None:
-        few = "is" if samples == 1 else "are"
-        return LossVerdict(Loss.UNCLEAR, f"unclear: {_count(samples)} {few} too few to tell")
+        few = f"{counted(samples, 'sample')} {'is' if samples == 1 else 'are'} too few"
+        return LossVerdict(Loss.UNCLEAR, f"unclear: {few} to tell")
     ends = sorted(metric.better(end, 0.0) for end in (around.low, around.high))
     worst, best = ends
     if worst == best == 0:
@@ -100,7 +101,7 @@ def judge_loss(
         at_most = f", at most {amount(metric, -worst)}" if worst < 0 else ""
         return LossVerdict(Loss.NONE_SHOWN, f"no loss shown{at_most}")
     can_show = amount(metric, (best - worst) / 2)
-    return LossVerdict(Loss.UNCLEAR, f"unclear: {_count(samples)} can show {can_show}")
+    return LossVerdict(Loss.UNCLEAR, f"unclear: {counted(samples, 'sample')} can show {can_show}")
 
 
 def _range(metric: Metric, low: float, high: float) -> str:
@@ -123,8 +124,16 @@ def _points(share: float) -> str:
     return "below 0.01"
 
 
-def _count(samples: int) -> str:
-    return "1 sample" if samples == 1 else f"{samples} samples"
+def allowed_loss(metric: Metric, reference: float, gates: GatesConfig) -> float:
+    """By how much a value may be worse than the reference's and pass both gates.
+
+    In the metric's unit, >= 0; infinite where the gates allow anything.
+    """
+    ratio, whole = gates.accuracy_ratio_min, abs(reference)
+    if not metric.higher_is_better:
+        return whole / ratio - whole if ratio > 0 else math.inf
+    by_ratio = (1 - ratio) * whole
+    return min(by_ratio, gates.accuracy_drop_max_points / 100) if metric.is_share else by_ratio
 
 
 def value_interval(metric: Metric, statistics: Statistics) -> Interval | None:

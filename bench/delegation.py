@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from bench.format import counted
 from bench.parsers.benchmark_model import Applied, ToolOutput
 from bench.parsers.benchmark_proto import RuntimeGraph
 from bench.parsers.runtime_log import Replaced
@@ -65,8 +66,8 @@ def judge(
         reason = problem or "the runtime did not list its nodes"
         return Delegation(requested, Coverage.UNKNOWN, evidence=(f"No node list: {reason}.",))
     taken = (
-        f"A delegate took {delegated_nodes} of {_count(total_nodes, 'node')} "
-        f"in {_count(partitions, 'partition')}."
+        f"A delegate took {delegated_nodes} of {counted(total_nodes, 'node')} "
+        f"in {counted(partitions, 'partition')}."
     )
     contradiction = _contradiction(total_nodes, delegated_nodes, partitions, fallback_ops)
     if contradiction:
@@ -82,7 +83,7 @@ def judge(
         )
     if delegated_nodes == 0:
         verdict = Coverage.NONE
-        lines = [f"No delegate replaced any of the {_count(total_nodes, 'node')}."]
+        lines = [f"No delegate replaced any of the {counted(total_nodes, 'node')}."]
     else:
         verdict = Coverage.FULL if delegated_nodes == total_nodes else Coverage.PARTIAL
         lines = [taken]
@@ -112,10 +113,6 @@ def _contradiction(total: int, delegated: int, partitions: int, outside: Mapping
     if (partitions == 0) != (delegated == 0) or partitions > delegated:
         return "partitions and delegated nodes do not go together"
     return ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def why_not_created(requested: str, output: ToolOutput, *, compiled: bool) -> str | None:
@@ -262,7 +259,7 @@ def _from_log(requested: str, replaced: Sequence[Replaced], said: Applied | None
         verdict = Coverage.NONE if not nodes else Coverage.PARTIAL
         if nodes >= total:
             verdict = Coverage.FULL if nodes == total else Coverage.UNKNOWN
-        line = f"The log says that {mine[0].delegate} took {nodes} of {_count(total, 'node')}."
+        line = f"The log says that {mine[0].delegate} took {nodes} of {counted(total, 'node')}."
         return Delegation(requested, verdict, nodes, total, partitions, evidence=(line,))
     if said is None:
         line = "Neither a node list nor the log says what the delegate took."

@@ -177,7 +177,14 @@ def bounds(interval: Interval) -> str:
 
 def threads(count: int) -> str:
     """ "1 thread", "2 threads"."""
-    return "1 thread" if count == 1 else f"{count} threads"
+    return counted(count, "thread")
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of what a regular noun names: "1 sample", "2 samples", "3 launches"."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
 
 
 def visible(text: str) -> str:

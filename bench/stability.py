@@ -10,7 +10,7 @@ from enum import StrEnum
 import numpy as np
 
 from bench.digest import SampleDigest, digest
-from bench.format import duration
+from bench.format import counted, duration
 from bench.headline import Headline, headline
 from bench.power import percent
 from bench.records import LaunchRecord, Measurement, Outcome
@@ -118,11 +118,11 @@ def _of_conditions(
     if not launches:
         return [(StabilityWord.INVALID, "no launch was made")]
     if not used:
-        found.append((StabilityWord.INVALID, f"none of {_count(made)} is usable"))
+        found.append((StabilityWord.INVALID, f"none of {_launches(made)} is usable"))
     if failed:
         kinds = Counter(item.outcome.value for item in failed)
         text = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        found.append((StabilityWord.STABLE, f"of {_count(made)} {text}"))
+        found.append((StabilityWord.STABLE, f"of {_launches(made)} {text}"))
     if tainted:
         found.append(_of_taint(tainted, made, used))
     absent = set(range(planned_rounds)) - {item.index for item in launches}
@@ -142,17 +142,18 @@ def _of_taint(tainted: Sequence[LaunchRecord], made: int, used: Sequence[LaunchR
     causes = Counter(taint.split(":")[0] for item in tainted for taint in item.taints)
     example = {taint.split(":")[0]: taint for item in tainted for taint in item.taints}
     cause = "; ".join(
-        example[name] if count == 1 else f"{example[name]} ({count} launches)"
+        example[name] if count == 1 else f"{example[name]} ({_launches(count)})"
         for name, count in causes.most_common()
     )
-    text = f"{len(tainted)} of {_count(made)} tainted: {cause}"
+    text = f"{len(tainted)} of {_launches(made)} tainted: {cause}"
     if len(tainted) > MAX_TAINTED_SHARE * made:
         limit = f"above {percent(MAX_TAINTED_SHARE)}"
         return StabilityWord.INVALID, f"{text}; {limit}"
     lost = {item.index for item in tainted} - {item.index for item in used}
     if lost:
-        rounds = "1 round has" if len(lost) == 1 else f"{len(lost)} rounds have"
-        return StabilityWord.TAINTED, f"{text}; {rounds} no clean launch"
+        have = "has" if len(lost) == 1 else "have"
+        rounds = counted(len(lost), "round")
+        return StabilityWord.TAINTED, f"{text}; {rounds} {have} no clean launch"
     return StabilityWord.STABLE, f"{text}; repeated"
 
 
@@ -218,7 +219,7 @@ def _of_clock(measured: Sequence[Measurement]) -> list[_Finding]:
         found.append((StabilityWord.NOISY, text))
     unknown = sum(m.load is None or m.load.busy_ns is None for m in measured)
     if unknown:
-        text = f"other load and steal time are unknown in {unknown} of {_count(len(measured))}"
+        text = f"other load and steal time are unknown in {unknown} of {_launches(len(measured))}"
         found.append((StabilityWord.STABLE, text))
     return found
 
@@ -241,11 +242,11 @@ def _of_warm_up(measured: Sequence[Measurement]) -> list[_Finding]:
     cold = sum(m.steady is False for m in measured)
     if cold:
         word = StabilityWord.NOT_STEADY if 2 * cold > len(measured) else StabilityWord.STABLE
-        text = f"warm-up never became steady in {cold} of {_count(len(measured))}"
+        text = f"warm-up never became steady in {cold} of {_launches(len(measured))}"
         found.append((word, text))
     unknown = sum(m.steady is None for m in measured)
     if unknown:
-        text = f"whether it was steady is unknown in {unknown} of {_count(len(measured))}"
+        text = f"whether it was steady is unknown in {unknown} of {_launches(len(measured))}"
         found.append((StabilityWord.STABLE, text))
     return found
 
@@ -253,7 +254,8 @@ def _of_warm_up(measured: Sequence[Measurement]) -> list[_Finding]:
 def _inside_launches(digests: Sequence[SampleDigest], launches: int) -> list[_Finding]:
     found: list[_Finding] = []
     if len(digests) < launches:
-        text = f"drift and modes are not judged in {launches - len(digests)} of {_count(launches)}"
+        unknown = launches - len(digests)
+        text = f"drift and modes are not judged in {unknown} of {_launches(launches)}"
         found.append((StabilityWord.STABLE, text))
     drifts = [
         d.drift
@@ -268,7 +270,7 @@ def _inside_launches(digests: Sequence[SampleDigest], launches: int) -> list[_Fi
         worst = float(np.expm1(max(drifts, key=abs)))
         most = "" if len(drifts) == 1 else "up to "
         text = (
-            f"drift inside {len(drifts)} of {_count(launches)}: second half "
+            f"drift inside {len(drifts)} of {_launches(launches)}: second half "
             f"{most}{percent(abs(worst))} {'slower' if worst > 0 else 'faster'}"
         )
         found.append((word, text))
@@ -280,7 +282,7 @@ def _bimodal(digests: Sequence[SampleDigest]) -> tuple[tuple[Mode, ...], list[_F
     if not both:
         return (), []
     if 2 * len(both) < len(digests):
-        text = f"two modes inside {len(both)} of {_count(len(digests))}"
+        text = f"two modes inside {len(both)} of {_launches(len(digests))}"
         return (), [(StabilityWord.STABLE, text)]
     p50s_us = np.median(np.array([d.mode_p50s_us for d in both]), axis=0)
     lower_share = float(np.median([d.mode_shares[0] for d in both]))
@@ -295,5 +297,5 @@ def _digest_of(measurement: Measurement) -> SampleDigest | None:
     return measurement.digest
 
 
-def _count(launches: int) -> str:
-    return "1 launch" if launches == 1 else f"{launches} launches"
+def _launches(number: int) -> str:
+    return counted(number, "launch")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
+from bench.accuracy import allowed_loss as allowed_by_gates
 from bench.accuracy import judge_loss, paired_change, value_interval
 from bench.config import GatesConfig
 from bench.metrics import Metric, metric_named
@@ -57,15 +59,10 @@ def metric_of_record(record: EvaluationRecord) -> Metric:
 def allowed_loss(metric: Metric, reference: float, gates: GatesConfig) -> float | None:
     """Largest loss against the reference that the gates accept, in the metric's unit.
 
-    None where the reference has nothing to lose, or gives no ratio.
+    None where the reference has nothing to lose, or the gates allow anything.
     """
-    if reference <= 0:
-        return None
-    ratio = gates.accuracy_ratio_min
-    if not metric.higher_is_better:
-        return reference / ratio - reference if ratio > 0 else None
-    by_ratio = (1 - ratio) * reference
-    return min(by_ratio, gates.accuracy_drop_max_points / 100) if metric.is_share else by_ratio
+    allowed = allowed_by_gates(metric, reference, gates)
+    return allowed if reference > 0 and math.isfinite(allowed) else None
 
 
 def shown_classes(

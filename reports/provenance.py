@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.records import VariantRecord
+from bench.tflite.facts import batch_of
 
 
 def tf_ops_of(record: VariantRecord) -> tuple[str, ...]:
@@ -26,12 +27,11 @@ def warnings_of(record: VariantRecord) -> tuple[str, ...]:
 
 
 def _batch(inspected: Mapping[str, Any]) -> int:
-    """How many samples one invoke answers: what its one input and all outputs begin with."""
-    shapes = [tensor["shape"] for key in ("inputs", "outputs") for tensor in inspected.get(key, ())]
-    if len(inspected.get("inputs", ())) != 1 or not all(shapes):
-        return 1
-    firsts = {int(shape[0]) for shape in shapes}
-    return firsts.pop() if len(firsts) == 1 else 1
+    """How many samples one invoke answers."""
+    inputs, outputs = (
+        [tensor["shape"] for tensor in inspected.get(key, ())] for key in ("inputs", "outputs")
+    )
+    return batch_of(inputs, outputs)
 
 
 def mapping(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -393,6 +393,34 @@ def int4_model(features: int = 16) -> bytes:
     return g.build((x,), (y,))
 
 
+def variable_model(
+    read: Sequence[str], assigned: Sequence[str] = (), *, container: str = "", features: int = 4
+) -> bytes:
+    """Adds to its input the variables `read`, each after all in `assigned` became ones."""
+    op = schema.BuiltinOperator
+    g = GraphBuilder()
+    x = total = g.tensor((1, features), name="input")
+
+    def handle(name: str, container: str) -> int:
+        made = g.tensor((1,), np.int32)
+        g.retype(made, schema.TensorType.RESOURCE)
+        options = schema.VarHandleOptionsT()
+        options.sharedName, options.container = name.encode(), container.encode()
+        g.op(op.VAR_HANDLE, (), (made,), options)
+        return made
+
+    ones = g.tensor((1, features), data=np.ones((1, features)))
+    for name in assigned:
+        inputs = (handle(name, container), ones)
+        g.op(op.ASSIGN_VARIABLE, inputs, (), schema.AssignVariableOptionsT())
+    for name in read:
+        value, more = g.tensor((1, features)), g.tensor((1, features))
+        g.op(op.READ_VARIABLE, (handle(name, ""),), (value,), schema.ReadVariableOptionsT())
+        g.op(op.ADD, (total, value), (more,), schema.AddOptionsT())
+        total = more
+    return g.build((x,), (total,))
+
+
 def write_model(path: Path, content: bytes) -> Path:
     """Write a model and return its path, so that it can stand in an argument."""
     path.write_bytes(content)

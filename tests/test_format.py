@@ -149,3 +149,17 @@ def test_the_interval_of_a_score_is_in_its_unit() -> None:
     assert fmt.score_change_interval(interval, share=True) == "[−1.20, +3.11]"
     with pytest.raises(ValueError, match="cannot be shown"):
         fmt.score(float("nan"), share=False)
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [
+        (0, "sample", "0 samples"),
+        (1, "sample", "1 sample"),
+        (2, "calibration sample", "2 calibration samples"),
+        (1, "launch", "1 launch"),
+        (12, "launch", "12 launches"),
+    ],
+)
+def test_a_count_agrees_with_its_noun(number: int, noun: str, text: str) -> None:
+    assert fmt.counted(number, noun) == text

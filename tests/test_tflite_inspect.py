@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import GraphBuilder
 
-from bench.tflite.facts import read_model
+from bench.tflite.facts import batch_of, read_model
 from bench.tflite.inspect import inspect_model
 from bench.tflite.inspection import Inspection
 from bench.tflite.macs import MacCount
@@ -535,3 +535,22 @@ def test_json_of_facts_keeps_the_keys_of_old_records() -> None:
     } <= set(facts)
     assert facts["constant_bytes"] == {"INT32": 40, "INT8": 640}
     json.dumps(inspect_model(models.island_model()).to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "batch"),
+    [
+        ([(8, 16)], [(8, 4)], 8),
+        ([(8, 16)], [(8, 4), (8,)], 8),
+        ([(8, 16)], [(8, 4), (1, 4)], 1),
+        ([(8, 16)], [(8, 4), ()], 1),
+        ([(8, 16)], [], 1),
+        ([(8, 16), (8, 2)], [(8, 4)], 1),
+        ([()], [()], 1),
+        ([], [(8, 4)], 1),
+    ],
+)
+def test_how_many_samples_one_invoke_answers(
+    inputs: list[tuple[int, ...]], outputs: list[tuple[int, ...]], batch: int
+) -> None:
+    assert batch_of(inputs, outputs) == batch

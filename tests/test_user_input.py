@@ -212,7 +212,7 @@ def test_a_full_disk_is_one_line(folder: Path, call: Call, monkeypatch: pytest.M
     def full(_: Path) -> bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "some/file")
 
-    monkeypatch.setattr("bench.cli.inspect.read_tflite", full)
+    monkeypatch.setattr("bench.cli.common.read_tflite", full)
     code, line = call("inspect", "m.tflite")
     assert code == 3
     assert line == "edgebench: No space left on device (some/file); free some space and start again"
@@ -222,7 +222,7 @@ def test_an_error_of_ours_is_not_hidden(folder: Path, monkeypatch: pytest.Monkey
     def wrong(_: Path) -> bytes:
         raise FileNotFoundError(errno.ENOENT, "x", "y")
 
-    monkeypatch.setattr("bench.cli.inspect.read_tflite", wrong)
+    monkeypatch.setattr("bench.cli.common.read_tflite", wrong)
     with pytest.raises(FileNotFoundError):
         main(["inspect", "m.tflite"])
 

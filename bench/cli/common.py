@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from bench.errors import UserError
-from bench.records import Outcome, RunData
+from bench.errors import UnreadableOutput, UserError
+from bench.records import RunData
 
 if TYPE_CHECKING:
     from reports.export.junit import Judgement
+    from reports.model import Comparison
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _KERAS = "a Keras model, no .tflite; `edgebench convert` makes one of it"
 # First bytes, or the ending of a name, of what is given in place of a .tflite.
@@ -110,6 +112,18 @@ def read_tflite(path: Path) -> bytes:
         raise UserError(f"{path}: larger than the free memory of this machine") from None
 
 
+def parse_tflite(path: Path, parse: Callable[[bytes], T]) -> tuple[bytes, T]:
+    """The content of a .tflite, and what a parser that raises UnreadableOutput makes of it.
+
+    Raises: UserError if it is none, or is damaged.
+    """
+    content = read_tflite(path)
+    try:
+        return content, parse(content)
+    except UnreadableOutput as error:
+        raise UserError(f"{path}: {error}; fetch or convert it again") from error
+
+
 def _what_else(path: Path, start: bytes) -> str:
     if not start:
         return "an empty file; fetch or convert it again"
@@ -166,11 +180,11 @@ def print_comparison(data: RunData, *, report_to: Path | None, junit_to: Path | 
         write_junit(judgements(comparison), comparison.project, junit_to)
     if gate_failed(comparison):
         return 1
-    return 3 if _something_failed(data) else 0
+    return 3 if _something_failed(comparison) else 0
 
 
-def _something_failed(data: RunData) -> bool:
-    """Whether a variant was not made, or no launch of a case ran to its end."""
-    ran = {item.case_id for item in data.launches if item.outcome is Outcome.OK}
-    launched = {item.case_id for item in data.launches}
-    return any(variant.failure is not None for variant in data.variants) or ran != launched
+def _something_failed(comparison: Comparison) -> bool:
+    """Whether a variant was not made, or a case that can exist has no number to show."""
+    return any(variant.failure is not None for variant in comparison.variants) or any(
+        row.failure is not None for row in comparison.rows
+    )

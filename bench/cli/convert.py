@@ -12,24 +12,19 @@ from rich.console import Console
 
 from bench.cli.convert_check import check_ops, without_failures
 from bench.cli.convert_table import Conversion, failures, show, to_json
+from bench.cli.made import make_and_judge
 from bench.cli.model_options import Target, find_target, model_options
 from bench.cli.progress import progress
 from bench.config import VARIANTS, ModelConfig, Variant
 from bench.errors import UserError
 from bench.events import Emit, Note
 from bench.plan import check_paths, variants_of
-from bench.records import EvaluationRecord
-from bench.samples import materialise
-from bench.variants.evaluate import evaluate_variants
-from bench.variants.make import make_variants
 from bench.variants.packages import install_hint, missing_packages
 from bench.variants.recipe import RECIPES
 from bench.variants.tflite_source import is_tflite
 
 # What ships is run by it, so that its answers are the ones to judge.
 KERNELS = "xnnpack"
-# Nothing of it is stored; the records want a run all the same.
-_RUN = "convert"
 
 
 @click.command("convert")
@@ -109,32 +104,8 @@ def _quantizer_hint() -> str:
     return f"ai-edge-quantizer is not installed; {install_hint('quantize')}"
 
 
-def _convert(
-    target: Target, named: ModelConfig, variants: Sequence[Variant], emit: Emit
-) -> Conversion:
-    roles = [] if named.holdout is None else ["holdout"]
-    model = materialise(
-        named, root=target.root, out=target.out, roles=roles, emit=emit, seed=target.seed
+def _convert(target: Target, model: ModelConfig, variants: Sequence[str], emit: Emit) -> Conversion:
+    records, evaluations = make_and_judge(
+        target, model, variants, (KERNELS,), without_failures(emit)
     )
-    records = make_variants(
-        model,
-        variants,
-        root=target.root,
-        out=target.out,
-        seed=target.seed,
-        run_id=_RUN,
-        emit=without_failures(emit),
-    )
-    evaluations: tuple[EvaluationRecord, ...] = ()
-    if model.holdout is not None and any(record.usable for record in records):
-        evaluations = evaluate_variants(
-            records,
-            Path(model.holdout),
-            (KERNELS,),
-            metric=model.metric,
-            root=target.root,
-            out=target.out,
-            run_id=_RUN,
-            emit=emit,
-        )
-    return Conversion(named, target.out, records, evaluations, KERNELS)
+    return Conversion(model, target.out, records, evaluations, KERNELS)

@@ -9,13 +9,14 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from bench.cli.made import make
 from bench.cli.model_options import Target
 from bench.cli.progress import progress
 from bench.cli.text import printable
 from bench.config import ModelConfig, Variant
 from bench.events import Emit, Event, Note, StageFinished, StageStarted
 from bench.plan import variants_of
-from bench.variants.make import UnsupportedOps, make_variants
+from bench.variants.make import UnsupportedOps
 
 SCHEMA = "edgebench-check/1"
 _CHECKED: tuple[Variant, ...] = ("fp32", "int8")
@@ -79,15 +80,7 @@ def without_failures(emit: Emit) -> Emit:
 def _check(target: Target, model: ModelConfig, emit: Emit) -> Checked:
     variants = tuple(v for v in variants_of(model, None, default=_CHECKED) if v in _CHECKED)
     try:
-        records = make_variants(
-            model,
-            variants,
-            root=target.root,
-            out=target.out,
-            seed=target.seed,
-            run_id="check",
-            emit=without_failures(emit),
-        )
+        records = make(target, model, variants, without_failures(emit))
     except UnsupportedOps as error:
         return Checked(model.name, variants, (Problem("fp32", "unsupported", error.why),))
     problems = tuple(

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from bench import format as fmt
-from bench.accuracy import PairedChange, paired_change, value_interval
-from bench.cli.text import printable
-from bench.config import ModelConfig
+from bench.cli.console import text_for
+from bench.config import GatesConfig, ModelConfig
 from bench.metrics import Metric, metric_named
 from bench.records import EvaluationRecord, VariantRecord
 from bench.stats import Interval
 from bench.variants.cache import ZIPPED, folder_of
+from reports.accuracies import REFERENCE, judge_all
+from reports.model import Accuracy
 from reports.provenance import texts, tf_ops_of, warnings_of
 from reports.render.cells import TF_OPS
 
 SCHEMA = "edgebench-conversion/1"
-REFERENCE = "fp32"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Conversion:
     """What became of one model.
 
@@ -50,10 +49,16 @@ class Conversion:
     def evaluation(self, variant: str) -> EvaluationRecord | None:
         return next((e for e in self.evaluations if e.variant == variant), None)
 
-    @property
-    def reference(self) -> EvaluationRecord | None:
-        found = self.evaluation(REFERENCE)
-        return None if found is None or found.statistics is None else found
+    @cached_property
+    def accuracies(self) -> Mapping[str, Accuracy]:
+        """By variant, with the change against fp32; without those that have none."""
+        # No verdict is shown, so that any gates do.
+        found = judge_all(self.evaluations, GatesConfig())
+        return {
+            variant: one.accuracy
+            for (_, variant, _), one in found.items()
+            if one.accuracy is not None
+        }
 
 
 def failures(made: Conversion) -> tuple[str, ...]:
@@ -74,7 +79,7 @@ def show(conversions: list[Conversion], console: Console) -> None:
     for made in conversions:
         _say(console, made.model.name, "bold")
         console.print(_sizes(made, console))
-        console.print(_text(ZIPPED, console, "dim"))
+        console.print(text_for(console, ZIPPED, "dim"))
         if made.evaluations:
             console.print()
             console.print(_accuracies(made, console))
@@ -106,8 +111,8 @@ def to_json(project: str, conversions: list[Conversion]) -> dict[str, Any]:
 
 def _accuracy_title(made: Conversion, samples: int) -> str:
     less = "" if made.metric.higher_is_better else "; less is better"
-    noun = "sample" if samples == 1 else "samples"
-    return f"{made.metric.title} on {samples} {noun}, {made.kernels} kernels, 95 %{less}"
+    count = fmt.counted(samples, "sample")
+    return f"{made.metric.title} on {count}, {made.kernels} kernels, 95 %{less}"
 
 
 def _sizes(made: Conversion, console: Console) -> Table:
@@ -129,42 +134,43 @@ def _sizes(made: Conversion, console: Console) -> Table:
             _count(record.zip_bytes),
         )
         state, style = _state(record)
-        table.add_row(*(_text(cell, console) for cell in cells), _text(state, console, style))
+        table.add_row(*(text_for(console, cell) for cell in cells), text_for(console, state, style))
     return table
 
 
 def _accuracies(made: Conversion, console: Console) -> Table:
     samples = next((len(e.statistics) for e in made.evaluations if e.statistics is not None), 0)
     table = Table(
-        title=_text(_accuracy_title(made, samples), console),
+        title=text_for(console, _accuracy_title(made, samples)),
         title_justify="left",
         title_style="",
         box=None,
         pad_edge=False,
     )
     table.add_column("variant", no_wrap=True)
-    same = {e.variant: _agreement(made, e) for e in made.evaluations}
+    same = {e.variant: _agreement(made.accuracies.get(e.variant)) for e in made.evaluations}
     # Only classifiers give the same answer or another one.
     with_answers = any(share is not None for share in same.values())
     heads = [made.metric.title, "interval", f"vs {REFERENCE}", "interval"]
     for name in (*heads, "agrees") if with_answers else heads:
-        table.add_column(_text(name, console), justify="right")
+        table.add_column(text_for(console, name), justify="right")
     for evaluation in made.evaluations:
         cells = [evaluation.variant, *_accuracy_cells(made, evaluation)]
         if with_answers:
             cells.append(fmt.percent(same[evaluation.variant], 1))
-        table.add_row(*(_text(cell, console) for cell in cells))
+        table.add_row(*(text_for(console, cell) for cell in cells))
     return table
 
 
 def _accuracy_cells(made: Conversion, evaluation: EvaluationRecord) -> Iterator[str]:
     """The value and its change, each with its interval."""
     share = made.metric.is_share
-    around, change = _around(made.metric, evaluation), _change(made, evaluation)
+    accuracy = made.accuracies.get(evaluation.variant)
+    around = None if accuracy is None else accuracy.interval
     yield fmt.score(evaluation.value, share=share)
     yield fmt.ABSENT if around is None else fmt.score_interval(around, share=share)
-    yield fmt.score_change(None if change is None else change.difference, share=share)
-    interval = None if change is None else change.interval
+    yield fmt.score_change(None if accuracy is None else accuracy.change, share=share)
+    interval = None if accuracy is None else accuracy.change_interval
     yield fmt.ABSENT if interval is None else fmt.score_change_interval(interval, share=share)
 
 
@@ -186,13 +192,7 @@ def _said_of(record: VariantRecord) -> tuple[str, ...]:
 
 
 def _say(console: Console, line: str, style: str) -> None:
-    console.print(_text(line, console, style), soft_wrap=True)
-
-
-def _text(content: str, console: Console, style: str = "") -> Text:
-    """Names are data, never markup; in the alphabet that the console has."""
-    shown = printable(content)
-    return Text(fmt.to_ascii(shown) if console.options.ascii_only else shown, style)
+    console.print(text_for(console, line, style), soft_wrap=True)
 
 
 def _state(record: VariantRecord) -> tuple[str, str]:
@@ -221,34 +221,16 @@ def _count(size_bytes: int | None) -> str:
     return fmt.ABSENT if size_bytes is None else f"{size_bytes:,}"
 
 
-def _around(metric: Metric, evaluation: EvaluationRecord) -> Interval | None:
-    if evaluation.statistics is None:
-        return None
-    return value_interval(metric, evaluation.statistics)
-
-
-def _change(made: Conversion, evaluation: EvaluationRecord) -> PairedChange | None:
-    reference = made.reference
-    if reference is None or reference is evaluation or evaluation.statistics is None:
-        return None
-    assert reference.statistics is not None
-    return paired_change(made.metric, evaluation.statistics, reference.statistics)
-
-
-def _agreement(made: Conversion, evaluation: EvaluationRecord) -> float | None:
+def _agreement(accuracy: Accuracy | None) -> float | None:
     """Share of samples that get the same class as by fp32."""
-    reference = made.reference
-    if reference is None or reference is evaluation:
+    if accuracy is None or accuracy.agreeing is None:
         return None
-    if evaluation.predictions is None or reference.predictions is None:
-        return None
-    return float(np.mean(evaluation.predictions == reference.predictions))
+    return accuracy.agreeing / accuracy.images
 
 
 def _variant_json(made: Conversion, record: VariantRecord) -> dict[str, Any]:
     evaluation = made.evaluation(record.variant)
-    change = None if evaluation is None else _change(made, evaluation)
-    around = None if evaluation is None else _around(made.metric, evaluation)
+    accuracy = made.accuracies.get(record.variant)
     base = _reference_size(made)
     failed = record.failure or (evaluation.failure if evaluation is not None else None)
     return {
@@ -262,11 +244,11 @@ def _variant_json(made: Conversion, record: VariantRecord) -> dict[str, Any]:
         "warnings": list(warnings_of(record)),
         "unchanged": bool(record.provenance.get("cached")),
         "value": None if evaluation is None else evaluation.value,
-        "value_interval": _pair(around),
-        "change": None if change is None else change.difference,
-        "change_interval": None if change is None else _pair(change.interval),
-        "p_value": None if change is None else change.p_value,
-        "agreement": None if evaluation is None else _agreement(made, evaluation),
+        "value_interval": None if accuracy is None else _pair(accuracy.interval),
+        "change": None if accuracy is None else accuracy.change,
+        "change_interval": None if accuracy is None else _pair(accuracy.change_interval),
+        "p_value": None if accuracy is None else accuracy.p_value,
+        "agreement": _agreement(accuracy),
         "failure": None if failed is None else {"kind": failed.kind, "message": failed.message},
         "provenance": dict(record.provenance),
     }

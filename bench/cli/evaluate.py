@@ -15,6 +15,7 @@ from rich.console import Console
 
 from bench.cli.common import junit_option, read_tflite, write_junit
 from bench.cli.evaluate_table import Evaluated, failed, gate_failed, judgements, show, to_json
+from bench.cli.made import RUN, make_and_judge
 from bench.cli.model_options import Target, find_target, metric_setting
 from bench.cli.progress import progress
 from bench.config import (
@@ -32,10 +33,7 @@ from bench.records import VariantRecord
 from bench.samples import materialise
 from bench.tflite.facts import read_model
 from bench.variants.evaluate import REFERENCE, evaluate_variants
-from bench.variants.make import make_variants
 
-# Nothing of it is stored; the records want a run all the same.
-_RUN = "evaluate"
 # What ships is run by it.
 _KERNELS = ("xnnpack",)
 _REDUCED = ("INT4", "INT8", "UINT8", "INT16", "FLOAT16")
@@ -156,35 +154,9 @@ def _of_model(
     target: Target, planned: ModelConfig, kernels: Sequence[str], emit: Emit
 ) -> Evaluated:
     variants = variants_of(planned, target.config.measure.variants)
-    model = materialise(
-        planned,
-        root=target.root,
-        out=target.out,
-        roles=["holdout"],
-        emit=emit,
-        seed=target.seed,
-    )
-    records = make_variants(
-        model,
-        variants,
-        root=target.root,
-        out=target.out,
-        seed=target.seed,
-        run_id=_RUN,
-        emit=emit,
-    )
-    evaluations = evaluate_variants(
-        records,
-        target.root / str(model.holdout),
-        kernels,
-        metric=model.metric,
-        root=target.root,
-        out=target.out,
-        run_id=_RUN,
-        emit=emit,
-    )
+    records, evaluations = make_and_judge(target, planned, variants, kernels, emit)
     return Evaluated(
-        target.config.project, model.name, records, evaluations, target.config.gates, REFERENCE
+        target.config.project, planned.name, records, evaluations, target.config.gates, REFERENCE
     )
 
 
@@ -214,7 +186,7 @@ def _of_files(
             metric=metric,
             root=root,
             out=root,
-            run_id=_RUN,
+            run_id=RUN,
             emit=emit,
             reference="" if reference is None else names[reference],
         )
@@ -267,7 +239,7 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
 
 def _record(path: Path, name: str) -> VariantRecord:
     size = len(read_tflite(path))
-    return VariantRecord(_RUN, "files", name, str(path.absolute()), None, size, {})
+    return VariantRecord(RUN, "files", name, str(path.absolute()), None, size, {})
 
 
 def _reference(paths: Sequence[Path], named: Path | None, emit: Emit) -> Path | None:

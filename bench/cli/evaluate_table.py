@@ -14,6 +14,7 @@ from rich.text import Text
 
 from bench import format as fmt
 from bench.accuracy import Loss
+from bench.cli.console import text_for
 from bench.config import GatesConfig
 from bench.metrics import Metric
 from bench.records import EvaluationRecord, VariantRecord
@@ -131,11 +132,11 @@ def show(found: Sequence[Evaluated], console: Console, *, per_class: bool) -> No
         if number:
             console.print()
         if len(found) > 1:
-            console.print(_text(one.model, "bold", console))
+            console.print(text_for(console, one.model, "bold"))
         for table in _tables(one, console):
             console.print(table)
         for line, style in _remarks(one):
-            console.print(_text(line, style, console))
+            console.print(text_for(console, line, style))
         if per_class:
             for part in _class_tables(one, console):
                 console.print(part)
@@ -156,7 +157,7 @@ def _tables(found: Evaluated, console: Console) -> Iterator[Table]:
     for head in heads:
         words = head.startswith(("variant", "verdict"))
         table.add_column(
-            _text(head, "", console),
+            _stack([(line, "") for line in head.split("\n")], console),
             justify="left" if words else "right",
             no_wrap=not words,
             overflow="fold",
@@ -226,7 +227,7 @@ def _change_cells(
 
 
 def _stack(lines: Sequence[_Styled], console: Console) -> Text:
-    return Text("\n").join(_text(text, style, console) for text, style in lines)
+    return Text("\n").join(text_for(console, text, style) for text, style in lines)
 
 
 def _p_value(p: float) -> str:
@@ -251,8 +252,7 @@ def _remarks(found: Evaluated) -> Iterator[_Styled]:
         yield f"{', '.join(places)}: {text}", ""
     counts = {one.accuracy.images for _, one, _ in found.judged if one.accuracy is not None}
     for count in counts:
-        noun = "sample" if count == 1 else "samples"
-        yield f"{count} {noun}, all of the holdout{_how(found)}.", "dim"
+        yield f"{fmt.counted(count, 'sample')}, all of the holdout{_how(found)}.", "dim"
 
 
 def _how(found: Evaluated) -> str:
@@ -274,12 +274,12 @@ def _class_tables(found: Evaluated, console: Console) -> Iterator[Table | Text]:
         yield Text("")
         yield _table(f"Classes: {view.title}", CLASS_HEADS, view.rows, console)
         if view.remark:
-            yield _text(view.remark, "dim", console)
+            yield text_for(console, view.remark, "dim")
         if view.confusions:
             rows = view.confusions[:_CONFUSIONS]
             yield _table("Commonest mistakes", CONFUSION_HEADS, rows, console)
     if not shown:
-        yield _text("There are no classes: the answers are no scores per class.", "dim", console)
+        yield text_for(console, "There are no classes: the answers are no scores per class.", "dim")
 
 
 def _table(
@@ -289,17 +289,11 @@ def _table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
-        title=_text(title, "bold", console),
+        title=text_for(console, title, "bold"),
         title_justify="left",
     )
     for head in heads:
         table.add_column(head, justify="right")
     for row in rows:
-        table.add_row(*(_text(text, "", console) for text in row))
+        table.add_row(*(text_for(console, text, "") for text in row))
     return table
-
-
-def _text(content: str, style: str, console: Console) -> Text:
-    """Names are data, never markup; in the alphabet that the console has."""
-    lines = "\n".join(map(fmt.visible, content.split("\n")))
-    return Text(fmt.to_ascii(lines) if console.options.ascii_only else lines, style)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from bench.cli.common import read_tflite
+from bench.cli.common import parse_tflite
 from bench.cli.text import printable
-from bench.errors import UnreadableOutput, UserError
 
 
 @click.command("inspect")
@@ -23,11 +22,7 @@ def command(file: Path, as_json: bool) -> None:
 
     from bench.tflite.inspect import inspect_model
 
-    data = read_tflite(file)
-    try:
-        inspection = inspect_model(data)
-    except UnreadableOutput as error:
-        raise UserError(f"{file}: {error}; fetch or convert it again") from error
+    data, inspection = parse_tflite(file, inspect_model)
     sha256 = hashlib.sha256(data).hexdigest()
     if as_json:
         import json

@@ -15,6 +15,7 @@ from bench.tflite.graph import CONVERSIONS
 from bench.tflite.inspection import Inspection, OpKind, Port
 from bench.tflite.islands import FloatIsland
 from bench.tflite.macs import MacCount
+from bench.tflite.variables import unassigned_text
 
 _ARITHMETIC = {
     "integer": "computes in integers",
@@ -64,6 +65,8 @@ def _warnings(found: Inspection) -> Iterator[str]:
         )
     if custom := found.of_kind("custom"):
         yield f"Custom ops, which run only where the app registers them: {_names(custom)}."
+    if found.unassigned:
+        yield f"The model {printable(unassigned_text(found.unassigned))}."
     for port in (*found.inputs, *found.outputs):
         if port.remark:
             yield f"{_clip(port.name)}: {port.remark}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -105,7 +105,8 @@ class _Bars:
     """A bar for every stage under way, lines above them for what is over.
 
     Every part has a width of its own, so that nothing wraps or moves sideways while the
-    numbers change; what is being done stands below its bar, where there is room for it.
+    numbers change. What is being done stands below its bar; where the terminal is not high
+    enough for that, beside it, and the bar goes.
     """
 
     def __init__(self, console: Console, clock: Clock) -> None:
@@ -139,10 +140,43 @@ class _Bars:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         # A copy, because rich draws from a thread of its own.
-        for stage in tuple(self._stages.values()):
+        stages = tuple(self._stages.values())
+        room = options.size.height - 1
+        if 2 * len(stages) > room:
+            yield from self._lines(stages, options.max_width, max(2, room))
+            return
+        for stage in stages:
             yield self._bar(stage, options.max_width)
             if doing := stage.doing(self._clock()):
                 yield Text(f"  {doing}", style="dim", no_wrap=True, overflow="ellipsis")
+
+    def _lines(self, stages: Sequence[_Stage], width: int, room: int) -> Iterator[RenderableType]:
+        """A line for each stage; where they are too many, for those with the most to do."""
+        shown = list(stages)
+        if len(stages) > room:
+            behind = sorted(stages, key=lambda stage: stage.done / max(1, stage.total))
+            chosen = {id(stage) for stage in behind[: room - 1]}
+            shown = [stage for stage in stages if id(stage) in chosen]
+        now = self._clock()
+        counts = max(len(stage.count()) for stage in shown)
+        room_left = width - len("* ") - counts - 1 - TIME_WIDTH - 1
+        titles = min(max(cell_len(stage.title) for stage in shown), max(1, room_left * 2 // 3))
+        table = Table.grid(padding=(0, 1, 0, 0), pad_edge=False)
+        for column in (1, titles, counts, TIME_WIDTH, max(1, room_left - titles - 1)):
+            table.add_column(width=column, no_wrap=True, overflow="ellipsis")
+        for stage in shown:
+            table.add_row(
+                self._spinner,
+                Text(stage.title),
+                Text(stage.count(), style="green", justify="right"),
+                Text(stage.left(now), style="cyan"),
+                Text(stage.doing(now), style="dim"),
+            )
+        yield table
+        if more := [stage for stage in stages if stage not in shown]:
+            done, total = sum(s.done for s in more), sum(s.total for s in more)
+            share = round(100 * min(done / max(1, total), 1))
+            yield Text(f"  and {len(more)} more, {share} % done", no_wrap=True, overflow="ellipsis")
 
     def _bar(self, stage: _Stage, width: int) -> RenderableType:
         count = stage.count()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.common import read_tflite, store_option
+from bench.cli.common import parse_tflite, store_option
 from bench.config import DELEGATES
-from bench.errors import StoreError, UnreadableOutput, UserError
+from bench.errors import StoreError, UserError
 from bench.snippet import LANGUAGES
 
 if TYPE_CHECKING:
@@ -38,11 +38,7 @@ def command(
     from bench.snippet.generate import snippet
     from bench.tflite.graph import parse_model
 
-    content = read_tflite(model)
-    try:
-        parsed = parse_model(content)
-    except UnreadableOutput as error:
-        raise UserError(f"{model}: {error}; fetch or convert it again") from error
+    content, parsed = parse_tflite(model, parse_model)
     sha256 = hashlib.sha256(content).hexdigest()
     settings = _settings(sha256, delegate, threads, store_path)
     code = snippet(parsed, name=model.name, sha256=sha256, language=language, settings=settings)

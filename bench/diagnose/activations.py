@@ -16,6 +16,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 from bench.tflite.graph import Graph, Tensor
+from bench.tflite.values import real_range
 from bench.variants.feeding import quantise
 
 Array = NDArray[np.float64]
@@ -214,9 +215,7 @@ def representable(tensor: Tensor) -> tuple[float, float] | None:
     if not is_quantised(tensor):
         return None
     assert tensor.quantization is not None
-    limits = np.iinfo(tensor.dtype.lower())
-    zero = int(tensor.quantization.zero_points[0])
-    return (int(limits.min) - zero) * step(tensor), (int(limits.max) - zero) * step(tensor)
+    return real_range(tensor.dtype, step(tensor), int(tensor.quantization.zero_points[0]))
 
 
 def real_values(values: NDArray[Any], tensor: Tensor) -> Array:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.accuracy import Loss, judge_loss, paired_change
+from bench.accuracy import Loss, allowed_loss, judge_loss, paired_change
 from bench.config import ModelConfig, PlanConfig
 from bench.diagnose.advice import advise, plan_line
 from bench.diagnose.answers import KERNELS, Candidate, Judge
 from bench.diagnose.culprits import first_fall
 from bench.diagnose.findings import findings, float_islands, with_support
-from bench.diagnose.judge import allowed_loss
 from bench.diagnose.keeping import folder_for, keep_all
 from bench.diagnose.latency import measure_all
 from bench.diagnose.layers import Analysis

@@ -16,6 +16,7 @@ from bench.diagnose.culprits import (
 from bench.diagnose.layers import Analysis, Layer, short_name
 from bench.diagnose.outcome import Finding, FindingKind, Verdict
 from bench.diagnose.widths import OUTLIER_RATIO
+from bench.format import counted
 
 _CLIPPED_SHARE = 0.01
 _NARROWER = 0.9
@@ -249,7 +250,7 @@ def title(layer: Layer) -> str:
 
 
 def _layers(layers: Sequence[Layer]) -> str:
-    return "1 layer" if len(layers) == 1 else f"{len(layers)} layers"
+    return counted(len(layers), "layer")
 
 
 def _positions(layers: Sequence[Layer]) -> tuple[int, ...]:

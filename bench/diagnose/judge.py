@@ -1,20 +1,10 @@
-"""What a remedy did, and how much loss is allowed: by paired intervals only."""
+"""What a remedy did, by paired intervals only."""
 
 from __future__ import annotations
 
 from bench.accuracy import Loss, PairedChange, judge_loss
-from bench.config import GatesConfig
 from bench.diagnose.outcome import Verdict
 from bench.metrics import Metric
-
-
-def allowed_loss(metric: Metric, fp32: float, gates: GatesConfig) -> float:
-    """By how much a value may be worse than fp32's and pass both gates; >= 0, its unit."""
-    ratio = gates.accuracy_ratio_min
-    if not metric.higher_is_better:
-        return abs(fp32) * (1 / ratio - 1) if ratio > 0 else float("inf")
-    by_ratio = abs(fp32) * (1 - ratio)
-    return min(by_ratio, gates.accuracy_drop_max_points / 100) if metric.is_share else by_ratio
 
 
 def judge(
@@ -29,7 +19,7 @@ def judge(
     Args:
         against_baseline: to the untreated variant by the same tool, so that a change of
             tool is not credited to the remedy.
-        samples: of the holdout. allowed: see `allowed_loss`.
+        samples: of the holdout. allowed: see bench.accuracy.allowed_loss.
     """
     gained = judge_loss(metric, against_baseline, samples, None).loss
     if gained is Loss.WORSE:

@@ -11,6 +11,7 @@ from typing import Any
 from bench.config import ModelConfig, is_function
 from bench.errors import UserError
 from bench.events import Emit, Note, StageAdvanced, StageFinished, StageStarted
+from bench.format import counted
 from bench.samples.input_size import input_shape
 from bench.variants.child import ChildJob, Message, run_children
 from bench.variants.recipe import MAX_CALIBRATION_SAMPLES
@@ -193,9 +194,8 @@ def _make(
 
 
 def _summary(made: Mapping[str, Any]) -> str:
-    count = made["count"]
     shape = " x ".join(map(str, made["shape"])) or "one value"
-    return f"{count} sample{'' if count == 1 else 's'} of {shape}"
+    return f"{counted(made['count'], 'sample')} of {shape}"
 
 
 def _notes(where: str, made: Mapping[str, Any]) -> list[str]:
@@ -203,6 +203,5 @@ def _notes(where: str, made: Mapping[str, Any]) -> list[str]:
     if made.get("of", 0) > made["count"]:
         notes.append(f"{where}: {made['count']} of {made['of']} images chosen by seed")
     if made.get("ignored"):
-        files = "1 other file" if made["ignored"] == 1 else f"{made['ignored']} other files"
-        notes.append(f"{where}: {files} ignored")
+        notes.append(f"{where}: {counted(made['ignored'], 'other file')} ignored")
     return notes

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
-from bench.format import percent
+from bench.format import counted, percent
 from bench.samples.spread import Spread, spreads
+from bench.tflite.values import real_range
 from bench.variants.arrays import Samples
 
 # The advice for post-training quantisation; accuracy does not grow beyond it.
@@ -89,10 +89,10 @@ def compare_with_input(inputs: Sequence[QuantisedInput], holdout: Samples) -> tu
     (given,) = inputs
     if given.scale is None or given.dtype not in ("INT8", "UINT8", "INT16"):
         return ()
-    limits = np.iinfo(given.dtype.lower())
-    zero_point = given.zero_point or 0
-    low = (limits.min - zero_point) * given.scale
-    high = (limits.max - zero_point) * given.scale
+    held = real_range(given.dtype, given.scale, given.zero_point or 0)
+    if held is None:
+        return ()
+    low, high = held
     values = spreads(holdout.x)[0]
     text = (
         f"the model's {given.dtype.lower()} input represents {_number(low)} to {_number(high)}, "
@@ -111,8 +111,7 @@ def compare_with_input(inputs: Sequence[QuantisedInput], holdout: Samples) -> tu
     if given.dtype != "INT16" and 1 - used > _UNUSED:
         return (
             f"{text}: {percent(1 - used, 1)} of the range, and with it of the "
-            f"{limits.max - limits.min + 1} steps, is unused; calibrate with samples scaled "
-            "like the holdout",
+            "256 steps, is unused; calibrate with samples scaled like the holdout",
         )
     return ()
 
@@ -122,8 +121,8 @@ def advise_count(samples: int) -> str | None:
     if samples >= ADVISED_MIN:
         return None
     return (
-        f"{samples} calibration sample{'' if samples == 1 else 's'}: {ADVISED_MIN} to "
-        f"{ADVISED_MAX} are advised, since values beyond those seen in calibration are clipped"
+        f"{counted(samples, 'calibration sample')}: {ADVISED_MIN} to {ADVISED_MAX} are advised, "
+        "since values beyond those seen in calibration are clipped"
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from bench.tflite.graph import FLOATS, Graph, Op, Tensor, parse_model
+from bench.tflite.variables import unassigned_variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class ModelFacts:
             float again before they are used.
         activations: element type -> number of quantised tensors that nodes compute.
         inputs, outputs: of the main subgraph.
+        unassigned: variables that are read and never assigned (bench.tflite.variables).
     """
 
     ops: Mapping[str, int]
@@ -60,6 +62,7 @@ class ModelFacts:
     activations: Mapping[str, int]
     inputs: tuple[TensorFacts, ...]
     outputs: tuple[TensorFacts, ...]
+    unassigned: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Stored as provenance: keys are added, never renamed or taken away."""
@@ -74,7 +77,15 @@ class ModelFacts:
             "activations": dict(self.activations),
             "inputs": [_tensor_json(tensor) for tensor in self.inputs],
             "outputs": [_tensor_json(tensor) for tensor in self.outputs],
+            "unassigned_variables": list(self.unassigned),
         }
+
+
+def batch_of(inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> int:
+    """How many samples one invoke answers, by the shapes: 1 unless the file fixes another
+    number, which it does where its one input and all outputs begin with the same."""
+    firsts = {shape[0] if shape else 1 for shape in (*inputs, *outputs)}
+    return firsts.pop() if len(inputs) == 1 and outputs and len(firsts) == 1 else 1
 
 
 def read_model(data: bytes) -> ModelFacts:
@@ -117,6 +128,7 @@ def read_model(data: bytes) -> ModelFacts:
         activations=_sorted(activations),
         inputs=tuple(_facts(model.main.tensors[k]) for k in model.main.inputs),
         outputs=tuple(_facts(model.main.tensors[k]) for k in model.main.outputs),
+        unassigned=unassigned_variables(model),
     )
 
 

@@ -18,7 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from bench.errors import UnreadableOutput
-from bench.tflite.options import options_of
+from bench.tflite.options import options_of, variable_of
 from bench.tflite.values import (
     ACTIVATIONS,
     CONVERSIONS,
@@ -285,6 +285,7 @@ class _Parser:
             inputs=self._ints(op.InputsLength, op.InputsAsNumpy),
             outputs=self._ints(op.OutputsLength, op.OutputsAsNumpy),
             options=MappingProxyType({} if custom else options_of(op)),
+            variable=variable_of(op, self._text) if name == "VAR_HANDLE" and not custom else None,
         )
 
     def _signature(self, given: Any, graphs: tuple[Graph, ...]) -> Signature:

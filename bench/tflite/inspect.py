@@ -16,19 +16,9 @@ from bench.tflite.graph import FLOATS, Graph, Op, Tensor, TfliteModel, parse_mod
 from bench.tflite.inspection import Activations, Entry, Inspection, OpKind, Port
 from bench.tflite.islands import float_islands
 from bench.tflite.macs import CONTROL_FLOW, count_macs
-from bench.tflite.values import ELEMENT_BITS
+from bench.tflite.values import ELEMENT_BITS, real_range
+from bench.tflite.variables import unassigned_variables
 from bench.tflite.weights import weigh
-
-# Least and greatest number of the integer types that inputs and outputs are quantised to.
-_INTEGER_RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {
-        "INT8": (-128, 127),
-        "UINT8": (0, 255),
-        "INT16": (-32768, 32767),
-        "UINT16": (0, 65535),
-        "INT32": (-(2**31), 2**31 - 1),
-    }
-)
 
 # The record that ends a zip archive, with the longest comment that it may have; and a
 # directory of it larger than any model's associated files need.
@@ -69,6 +59,7 @@ def inspect_model(data: bytes) -> Inspection:
         dynamic_tensors=sum(-1 in tensor.signature for tensor in tensors),
         unranked_tensors=sum(not tensor.has_rank for tensor in tensors),
         control_flow=_control_flow(model),
+        unassigned=tuple(map(_clip, unassigned_variables(model))),
         metadata=MappingProxyType({name: len(held) for name, held in model.metadata.items()}),
         attached=_attached(data),
     )
@@ -109,12 +100,12 @@ def _ports(model: TfliteModel, indices: tuple[int, ...], *, of_inputs: bool) -> 
 
 def _port(tensor: Tensor, argument: str | None) -> Port:
     given = tensor.quantization
-    scale = zero_point = real_range = remark = None
+    scale = zero_point = real_numbers = remark = None
     if given is not None and len(given.scales) > 1:
         remark = f"{len(given.scales)} scales, one for each channel"
     elif given is not None:
         scale, zero_point = float(given.scales[0]), int(given.zero_points[0])
-        real_range = _real_range(tensor.dtype, scale, zero_point)
+        real_numbers = real_range(tensor.dtype, scale, zero_point)
         if not (math.isfinite(scale) and scale > 0):
             remark = f"its scale is {scale}, which is no positive number"
     return Port(
@@ -126,17 +117,9 @@ def _port(tensor: Tensor, argument: str | None) -> Port:
         ranked=tensor.has_rank,
         scale=scale,
         zero_point=zero_point,
-        real_range=real_range,
+        real_range=real_numbers,
         remark=remark,
     )
-
-
-def _real_range(dtype: str, scale: float, zero_point: int) -> tuple[float, float] | None:
-    limits = _INTEGER_RANGES.get(dtype)
-    if limits is None or not (math.isfinite(scale) and scale > 0):
-        return None
-    low, high = ((limit - zero_point) * scale for limit in limits)
-    return low, high
 
 
 def _entries(model: TfliteModel) -> tuple[Entry, ...]:

@@ -126,6 +126,7 @@ class Inspection:
         dynamic_tensors: with an open dimension.
         unranked_tensors: of which not even the number of dimensions is known.
         control_flow: op name -> number of nodes that run other graphs.
+        unassigned: variables that are read and never assigned (bench.tflite.variables).
         metadata: name -> bytes.
         min_runtime_version: as the converter wrote it; None if it did not.
         attached: file name -> bytes, of the zip behind the model.
@@ -148,6 +149,7 @@ class Inspection:
     dynamic_tensors: int
     unranked_tensors: int
     control_flow: Mapping[str, int]
+    unassigned: tuple[str, ...]
     metadata: Mapping[str, int]
     attached: Mapping[str, int]
 
@@ -182,6 +184,7 @@ class Inspection:
             "dynamic_tensors": self.dynamic_tensors,
             "unranked_tensors": self.unranked_tensors,
             "control_flow": dict(self.control_flow),
+            "unassigned_variables": list(self.unassigned),
             "metadata": dict(self.metadata),
             "attached_files": dict(self.attached),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
@@ -21,6 +22,19 @@ def options_of(op: Any) -> dict[str, int | float | bool]:
     options = kind()
     options.Init(table.Bytes, table.Pos)
     return {name: getattr(options, name)() for name in _fields(kind)}
+
+
+def variable_of(op: Any, text: Callable[[bytes | None], str]) -> str:
+    """Container and name of a VAR_HANDLE, which tell its variable from the file's others.
+
+    text: makes text of what the file holds.
+    """
+    table, options = op.BuiltinOptions(), schema.VarHandleOptions()
+    if table is None or op.BuiltinOptionsType() != schema.BuiltinOptions.VarHandleOptions:
+        return ""
+    options.Init(table.Bytes, table.Pos)
+    container, name = text(options.Container()), text(options.SharedName())
+    return f"{container}/{name}" if container else name
 
 
 _FIELDS: dict[type, tuple[str, ...]] = {}

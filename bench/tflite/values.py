@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -49,8 +50,31 @@ ELEMENT_BITS: Mapping[str, int] = MappingProxyType(
     }
 )
 
+# Least and greatest number of the integer types that inputs and outputs are quantised to.
+_INTEGER_RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        "INT8": (-128, 127),
+        "UINT8": (0, 255),
+        "INT16": (-32768, 32767),
+        "UINT16": (0, 65535),
+        "INT32": (-(2**31), 2**31 - 1),
+    }
+)
+
 # They convert between element types, and compute nothing.
 CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
+
+
+def real_range(dtype: str, scale: float, zero_point: int) -> tuple[float, float] | None:
+    """Least and greatest real number that a quantised element of a type can stand for.
+
+    None for types that are not quantised, and where the scale is no positive finite number.
+    """
+    limits = _INTEGER_RANGES.get(dtype)
+    if limits is None or not (math.isfinite(scale) and scale > 0):
+        return None
+    low, high = ((limit - zero_point) * scale for limit in limits)
+    return low, high
 
 
 def names_of(enum: type) -> dict[int, str]:
@@ -148,6 +172,7 @@ class Op:
         inputs, outputs: tensor indices; -1 for an optional input that is absent.
         options: the builtin options that are numbers or booleans, by their schema name
             ("StrideW", "FusedActivationFunction", ...).
+        variable: of a VAR_HANDLE, what its variable is called in the whole file; else None.
     """
 
     index: int
@@ -157,6 +182,7 @@ class Op:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Mapping[str, int | float | bool]
+    variable: str | None = None
 
     @property
     def flex(self) -> bool:

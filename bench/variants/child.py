@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import bench
+from bench.errors import UserError
+from bench.format import first_line
 
 _POLL_S = 0.5
 # For what a worker wrote last, where something outside its group holds stdout open.
@@ -225,6 +227,40 @@ class Reporter:
         """Send one report: plain JSON values."""
         self._stream.write((json.dumps(message) + "\n").encode("utf-8"))
         self._stream.flush()
+
+
+# What a worker does with its job.
+Task = Callable[[Mapping[str, Any], Reporter], None]
+
+
+def serve(argv: Sequence[str], tasks: Mapping[str, Task]) -> int:
+    """Do the one job that a worker was started for; 0 whenever what there is to say was sent.
+
+    Sends `user_error` (with `in_log` where the log has more) or `missing` (a package)
+    where the task raises.
+
+    Args:
+        argv: as run_children starts the worker. tasks: by the job's `task`.
+    """
+    reporter = Reporter()
+    job = json.loads(Path(argv[1]).read_text(encoding="utf-8"))
+    try:
+        tasks[job["task"]](job, reporter)
+    except UserError as error:
+        # What a library said is behind it; a finding of our own says all there is.
+        caused = error.__cause__ is not None
+        if caused:
+            log_traceback()
+        reporter.send(user_error=str(error), in_log=caused)
+    except ModuleNotFoundError as error:
+        log_traceback()
+        reporter.send(missing=str(error.name))
+    except OSError as error:
+        # Whatever is read has an error of its own.
+        log_traceback()
+        why = error.strerror or first_line(error)
+        reporter.send(user_error=f"{job['folder']}: cannot be written: {why}")
+    return 0
 
 
 def log_traceback() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from bench.tflite.facts import ModelFacts, TensorFacts
 from bench.tflite.graph import FLOATS
+from bench.tflite.variables import unassigned_text
 from bench.variants.recipe import RECIPES, Recipe
 
 # What a model holds instead of float32 weights if it is no plain float model.
@@ -29,12 +30,15 @@ def contradictions(variant: str, facts: ModelFacts) -> tuple[str, ...]:
     """Why a model is not the variant it claims to be, one sentence each; () if it is.
 
     Catches what converters do silently: an int8 model that came out float, ops that
-    stayed float, weights that were not quantised, ops that no runtime here executes.
+    stayed float, weights that were not quantised, ops that no runtime here executes,
+    variables without a value.
     """
     recipe = RECIPES[variant]
     found = []
     if facts.flex_ops and not recipe.flex:
         found.append(f"needs TensorFlow ops, which this runtime lacks: {_list(facts.flex_ops)}")
+    if facts.unassigned:
+        found.append(unassigned_text(facts.unassigned))
     found += _wrong_borders(recipe, facts)
     if recipe.integer_only:
         found += _not_integer(recipe, facts)

@@ -10,7 +10,8 @@ import numpy as np
 from bench.errors import UserError
 from bench.metrics import IGNORED_CLASS, Metric
 from bench.records import Failure
-from bench.tflite.facts import ModelFacts, TensorFacts
+from bench.tflite.facts import ModelFacts, TensorFacts, batch_of
+from bench.tflite.variables import unassigned_text
 from bench.variants.arrays import Samples, check_fits, classes_of
 
 
@@ -32,6 +33,8 @@ def head_of(facts: ModelFacts, samples: Samples, metric: Metric) -> Head | Failu
 
     Raises: UserError where the holdout does not fit the model.
     """
+    if facts.unassigned:
+        return Failure("evaluate", unassigned_text(facts.unassigned))
     inputs, outputs = len(facts.inputs), facts.outputs
     if inputs != 1 or not outputs:
         return _no(metric, f"needs one input, this model has {inputs}")
@@ -62,15 +65,8 @@ def head_of(facts: ModelFacts, samples: Samples, metric: Metric) -> Head | Failu
 
 
 def own_batch(facts: ModelFacts) -> int:
-    """How many samples one invoke answers: 1 unless the file fixes another number.
-
-    It does where input and output begin with the same number.
-    """
-    if len(facts.inputs) != 1 or not facts.outputs or not facts.inputs[0].shape:
-        return 1
-    first = facts.inputs[0].shape[0]
-    ends = [output.shape[0] if output.shape else 1 for output in facts.outputs]
-    return first if set(ends) == {first} else 1
+    """How many samples one invoke answers."""
+    return batch_of([t.shape for t in facts.inputs], [t.shape for t in facts.outputs])
 
 
 def check_input(facts: ModelFacts, samples: Samples, classes: int | None = None) -> None:

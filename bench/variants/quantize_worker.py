@@ -29,7 +29,7 @@ from bench.errors import UserError
 from bench.format import first_line, first_line_of
 from bench.tflite.graph import TfliteModel, parse_model
 from bench.variants.arrays import check_fits, choose, load_samples
-from bench.variants.child import Reporter, log_traceback
+from bench.variants.child import Reporter, log_traceback, serve
 from bench.variants.quantize_recipes import (
     CALIBRATED,
     CannotQuantise,
@@ -176,25 +176,6 @@ def _calibration(model: TfliteModel, ranges: Ranges) -> dict[str, dict[str, NDAr
     }
 
 
-def main(argv: list[str]) -> int:
-    """Do one job; 0 whenever all there is to say was reported."""
-    reporter = Reporter()
-    job = json.loads(Path(argv[1]).read_text(encoding="utf-8"))
-    try:
-        _quantize(job, reporter)
-    except UserError as error:
-        reporter.send(user_error=str(error))
-    except ModuleNotFoundError as error:
-        log_traceback()
-        reporter.send(missing=str(error.name))
-    except OSError as error:
-        # Whatever is read has an error of its own.
-        log_traceback()
-        why = error.strerror or first_line(error)
-        reporter.send(user_error=f"{job['folder']}: cannot be written: {why}")
-    return 0
-
-
 def _quantize(job: Mapping[str, Any], reporter: Reporter) -> None:
     path = Path(job["source"])
     try:
@@ -257,4 +238,4 @@ def _calibrate(fp32: bytes, model: TfliteModel, name: str, path: str, seed: int)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(serve(sys.argv, {"quantize": _quantize}))

@@ -16,7 +16,6 @@ Everything else it has to say goes to stderr, which is the log.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -26,38 +25,13 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from bench.errors import UserError
-from bench.format import first_line
 from bench.metrics import Labels
 from bench.variants.arrays import Samples, check_fits, choose, load_samples
-from bench.variants.child import Reporter, log_traceback
+from bench.variants.child import Reporter, log_traceback, serve
 from bench.variants.recipe import MAX_CALIBRATION_SAMPLES, RECIPES, training_labels
 
 if TYPE_CHECKING:
     from bench.variants.tf_source import Source
-
-
-def main(argv: list[str]) -> int:
-    """Do one job; 0 whenever all there is to say was reported."""
-    reporter = Reporter()
-    job = json.loads(Path(argv[1]).read_text(encoding="utf-8"))
-    tasks = {"convert": _convert, "qat": _qat, "demo": _demo}
-    try:
-        tasks[job["task"]](job, reporter)
-    except UserError as error:
-        # What a library said is behind it; a finding of our own says all there is.
-        caused = error.__cause__ is not None
-        if caused:
-            log_traceback()
-        reporter.send(user_error=str(error), in_log=caused)
-    except ModuleNotFoundError as error:
-        log_traceback()
-        reporter.send(missing=str(error.name))
-    except OSError as error:
-        # Whatever is read has an error of its own.
-        log_traceback()
-        why = error.strerror or first_line(error)
-        reporter.send(user_error=f"{job['folder']}: cannot be written: {why}")
-    return 0
 
 
 def _convert(job: Mapping[str, Any], reporter: Reporter) -> None:
@@ -239,4 +213,4 @@ def _made(
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(serve(sys.argv, {"convert": _convert, "qat": _qat, "demo": _demo}))

@@ -139,7 +139,7 @@ def _accuracy(row: Row, book: NoteBook) -> Cell:
     if accuracy is None and _never_ran(row):
         return Cell(fmt.ABSENT, tone=Tone.QUIET)
     if accuracy is None:
-        reason = row.accuracy_reason or "not measured"
+        reason = _of_any(row, row.accuracy_reason or "not measured")
         return Cell(fmt.ABSENT, notes=book.add(row, f"accuracy: {reason}"), tone=Tone.QUIET)
     share = accuracy.metric.is_share
     details: tuple[str, ...] = ()
@@ -170,7 +170,7 @@ def _speedup(row: Row, book: NoteBook) -> Cell:
     verdict = row.speedup
     if verdict is None:
         unexplained = row.speedup_reason and not row.failure and not row.not_applicable
-        notes = book.add(row, f"speed-up: {row.speedup_reason}") if unexplained else ()
+        notes = book.add(row, f"speed-up: {_in_short(row)}") if unexplained else ()
         return Cell(fmt.ABSENT, notes=notes, tone=Tone.QUIET)
     details: list[str] = []
     if verdict.interval is not None:
@@ -185,6 +185,13 @@ def _speedup(row: Row, book: NoteBook) -> Cell:
     if verdict.change is Change.UNCLEAR and verdict.missing:
         notes = book.add(row, f"speed-up unclear: {verdict.missing}")
     return Cell(fmt.ratio(verdict.ratio), tuple(details), notes, verdict.ratio, tone)
+
+
+def _in_short(row: Row) -> str:
+    """Why there is no speed-up; the figures of it stand with the case that they are of."""
+    reason = row.speedup_reason or ""
+    who, colon, rest = reason.rpartition(f"{StabilityWord.INVALID}: ")
+    return f"{who}{StabilityWord.INVALID}" if colon and rest else reason
 
 
 def _delegate(row: Row) -> Cell:
@@ -212,8 +219,7 @@ def _delegation(row: Row, book: NoteBook) -> Cell:
         return Cell(found.verdict, nodes, book.add(row, text), share, Tone.BAD)
     if found.verdict is Coverage.PARTIAL:
         ops = ", ".join(f"{count} {op}" for op, count in found.fallback_ops.items())
-        parts = "1 partition" if found.partitions == 1 else f"{found.partitions} partitions"
-        partitions = f" in {parts}" if found.partitions else ""
+        partitions = f" in {fmt.counted(found.partitions, 'partition')}" if found.partitions else ""
         stayed = f"; stayed outside: {ops}" if ops else ""
         notes = book.add(row, f"partly on {found.requested}{partitions}{stayed}")
         return Cell(found.verdict, nodes, notes, share, Tone.WARN)
@@ -228,12 +234,21 @@ def _gates(row: Row, book: NoteBook) -> Cell:
     if not row.gates:
         return Cell(fmt.ABSENT, tone=Tone.QUIET)
     worst = min((gate.status for gate in row.gates), key=_WORST_FIRST.index)
-    notes: tuple[int, ...] = ()
+    # Gates that are open for one reason share a footnote.
+    names: dict[tuple[str, str], list[str]] = {}
     for gate in row.gates:
         if gate.status is not GateStatus.PASS:
-            notes += book.add(row, f"{gate.status} {gate.name}: {gate.reason}")
+            names.setdefault((gate.status, _of_any(row, gate.reason)), []).append(gate.name)
+    notes: tuple[int, ...] = ()
+    for (status, reason), those in names.items():
+        notes += book.add(row, f"{status} {', '.join(those)}: {reason}")
     tone = {GateStatus.FAIL: Tone.BAD, GateStatus.PASS: Tone.GOOD}.get(worst, Tone.WARN)
     return Cell(worst, (), notes, _rank(worst), tone)
+
+
+def _of_any(row: Row, reason: str) -> str:
+    """A reason without the variant's name in front, so that all variants share a footnote."""
+    return reason.removeprefix(f"{row.case.variant} was ")
 
 
 def _rank(status: GateStatus) -> float:

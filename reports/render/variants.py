@@ -141,5 +141,5 @@ def _inside(facts: Mapping[str, Any]) -> str:
         ops = facts.get(key)
         count = sum(ops.values()) if isinstance(ops, Mapping) else len(ops or ())
         if count:
-            parts.append(f"{count} {'op' if count == 1 else 'ops'} {words}")
+            parts.append(f"{fmt.counted(count, 'op')} {words}")
     return ", ".join(parts)
