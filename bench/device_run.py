@@ -81,6 +81,7 @@ class DeviceRun:
     _made: list[LaunchRecord] = field(default_factory=list)
     _open: set[str] = field(default_factory=set)
     _steps: int = 0
+    _away_since: float | None = None
 
     @property
     def name(self) -> str:
@@ -131,7 +132,7 @@ class DeviceRun:
                     self.device,
                     error,
                     away_s=self.config.away_s,
-                    tell=self._tell_away,
+                    tell=self._tell_meanwhile,
                     raise_if_stopped=self._raise_if_stopped,
                     pause=self._pause,
                 )
@@ -235,13 +236,13 @@ class DeviceRun:
             run_id=self.run_id,
             seed=self.config.seed,
             limits=self.limits,
-            launcher=Launcher(transport, workdir, blobs),
+            launcher=Launcher(transport, workdir, blobs, pause=self._pause_away),
             watch=Watch(conditions=telemetry.SCRIPT, sampler=sampler.SCRIPT),
             ready=lambda case: self._ready(lease),
             environment={"controls": [asdict(result) for result in controls]},
             prefix=tuple(word for result in controls for word in result.argv_prefix),
             away_s=self.config.away_s,
-            tell=self._tell_away,
+            tell=self._tell_meanwhile,
         )
         self._session = session
         self._raise_if_stopped()
@@ -284,6 +285,7 @@ class DeviceRun:
     def _ready(self, lease: Lease) -> Mapping[str, Any]:
         """The lease is ours for another launch, and the device is cool."""
         lease.renew(deadline=Deadline(STEP_S))
+        self._away_since = None
         result = wait_until_cool(
             self._celsius,
             limit=gate_limit(self.config.start_c, self._first_c),
@@ -292,27 +294,18 @@ class DeviceRun:
             clock=time.monotonic,
             tell=self._tell_cooling,
         )
-        self._cooled()
         if self._first_c is None:
             self._first_c = result.end_c
         return {"gate": result.to_json()}
 
     def _tell_cooling(self, cooling: Cooling) -> None:
-        stage = f"cool:{self.name}"
-        if stage not in self._open:
-            self._tell(StageStarted(stage, f"{self.name} cools down", 1))
-        label = f"{cooling.now_c:.0f} °C, waiting for {cooling.limit_c:.0f} °C"
-        self._tell(StageAdvanced(stage, 0, label, cooling.left_s))
-
-    def _cooled(self) -> None:
-        stage = f"cool:{self.name}"
-        if stage in self._open:
-            self._tell(StageFinished(stage))
+        left = "" if cooling.left_s is None else f", about {max(1, round(cooling.left_s))} s"
+        self._tell_meanwhile(f"{cooling.now_c:.1f} °C, waiting for {cooling.limit_c:.1f} °C{left}")
 
     def _celsius(self) -> float | None:
         return snapshot(self.device.transport, deadline=Deadline(STEP_S)).temperature_c
 
-    def _tell_away(self, message: str) -> None:
+    def _tell_meanwhile(self, message: str) -> None:
         stage = f"measure:{self.name}"
         if stage in self._open:
             self._tell(StageAdvanced(stage, self._steps, message))
@@ -320,6 +313,15 @@ class DeviceRun:
     def _raise_if_stopped(self) -> None:
         if self._stop.is_set():
             raise Stopped("stopped")
+
+    def _pause_away(self, seconds: float) -> None:
+        """Between two tries to reach a device on which a launch goes on meanwhile."""
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+        away_s = now - self._away_since
+        self._tell_meanwhile(f"away for {away_s:.0f} s; what was launched goes on there")
+        self._pause(seconds)
 
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):

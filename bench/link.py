@@ -20,10 +20,14 @@ class DeviceAway(EdgebenchError):
 
 
 def of_the_link(error: DeviceError) -> bool:
-    """Whether it may be the way to the device that failed, and not what runs there."""
+    """Whether it may be the way to the device that failed, and not what runs there.
+
+    To be asked of a device that has answered before: one that trusts us no more, because
+    its adb server was restarted with another key, has not lost what runs on it.
+    """
     if isinstance(error, LaunchTimeout | LaunchLost):
         return False
-    return isinstance(error, TransientDeviceError)
+    return isinstance(error, TransientDeviceError | Unauthorized)
 
 
 def wait_until_back(
@@ -40,7 +44,8 @@ def wait_until_back(
     Args:
         error: by which it went away.
         away_s: for how long it may stay away.
-        tell: told that it is away, and for how long it has been, at every look.
+        tell: told that it is away, and for how long it has been, at every look; then that it
+            is back.
         raise_if_stopped: called before every look; what it raises ends the waiting.
 
     Raises: DeviceAway, and what raise_if_stopped raises.
@@ -58,4 +63,6 @@ def wait_until_back(
             tell(f"away for {budget.seconds - budget.remaining():.0f} s: {still.message}")
             pause(min(_LOOK_EVERY_S, max(away_s, 0.01)))
         else:
-            return budget.seconds - budget.remaining()
+            waited_s = budget.seconds - budget.remaining()
+            tell(f"back after {waited_s:.0f} s")
+            return waited_s

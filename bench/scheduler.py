@@ -191,16 +191,18 @@ def _tell(
 ) -> None:
     name = _name(case)
     if record.failure is not None:
-        progress.emit(Note(f"{name}, round {index + 1}: {record.failure.message}", level="warning"))
+        said = f"{case.device}: {name}, round {index + 1}: {record.failure.message}"
+        progress.emit(Note(said, level="warning"))
     remaining = max(0, case_count * progress.policy.rounds - progress.done)
     again = " (repeated)" if record.attempt else ""
     celsius = (record.conditions.get("after") or {}).get("temperature_c")
-    heat = "" if celsius is None else f", {celsius:.0f} °C"
+    # In front, because the end of a line is what a narrow terminal cuts off.
+    heat = "" if celsius is None else f"{celsius:.0f} °C, "
     progress.emit(
         StageAdvanced(
             progress.stage,
             progress.done,
-            f"round {index + 1}: {name}{again}{heat}",
+            f"{heat}round {index + 1}: {name}{again}",
             progress.left_s(remaining),
         )
     )
@@ -214,7 +216,7 @@ def _say_what_was_missed(
     cases: Sequence[Case], ledger: _Ledger, policy: RunPolicy, emit: Emit
 ) -> None:
     for case in cases:
-        name = _name(case)
+        name = f"{case.device}: {_name(case)}"
         if ledger.hopeless(case):
             made = len(ledger.records[case.case_id])
             emit(

@@ -25,9 +25,10 @@ from devices.errors import (
     STDERR_TAIL_BYTES,
     DeviceError,
     DeviceOffline,
-    DeviceTimeout,
+    NoSpace,
     PathMissing,
     TransferError,
+    Unauthorized,
 )
 from devices.facts import Facts
 from devices.launch import NO_WATCH, Launcher, LaunchOutput, LaunchTimeout, Watch
@@ -37,6 +38,8 @@ from devices.telemetry import Snapshot, UnreadableState, mean_khz, parse_snapsho
 
 HOUSEKEEPING_S = 30.0
 _CONTEXT = "edgebench.json"
+# What never arrives whole, over a link that stands, is no matter of waiting.
+_MOST_SPOILT = 5
 _ENDED = (-signal.SIGTERM, -signal.SIGKILL)
 
 
@@ -112,7 +115,7 @@ class Session:
         """One launch, whatever becomes of it; its directory stays until `forget`.
 
         Raises: Stopped, KeyboardInterrupt (what runs on the device is ended and removed),
-        DeviceAway. Any other failure of the device is a record with the outcome
+        DeviceAway, NoSpace. Any other failure of the device is a record with the outcome
         DEVICE_FAILED, not an exception.
         """
         slot = Slot(case, index, position, attempt)
@@ -218,6 +221,9 @@ class Session:
             left = self._after(error, identifier, prepared.results)
         else:
             left = _Left(output, None, context)
+        if isinstance(left.error, NoSpace):
+            # All that follow would fail alike, and none of it is the fault of a case.
+            raise left.error
         if left.output is None or left.output.exit_code in _ENDED:
             # Ended by `interrupt`, perhaps; one that had ended before is kept.
             self._raise_if_stopped()
@@ -239,11 +245,15 @@ class Session:
 
     def _until_ready(self, case: Case) -> Mapping[str, Any]:
         """Prepare the device; one that is away meanwhile is waited for."""
+        spoilt = 0
         while True:
             self._raise_if_stopped()
             try:
                 return self.ready(case)
-            except (DeviceOffline, DeviceTimeout, TransferError) as error:
+            except DeviceError as error:
+                spoilt += 1
+                if not of_the_link(error) or spoilt > _MOST_SPOILT:
+                    raise
                 self._come_back(error)
 
     def _after(self, error: DeviceError, identifier: str, results: Sequence[str]) -> _Left:
@@ -259,13 +269,15 @@ class Session:
 
     def _collect(self, identifier: str, results: Sequence[str]) -> _Left:
         deadline = Deadline(self.limits.timeout_s)
+        spoilt = 0
         while True:
             try:
                 output = self.launcher.wait(
                     identifier, deadline=deadline, results=(*results, _CONTEXT)
                 )
-            except (DeviceOffline, TransferError) as error:
-                if self._stop.is_set():
+            except (DeviceOffline, TransferError, Unauthorized) as error:
+                spoilt += isinstance(error, TransferError)
+                if self._stop.is_set() or spoilt > _MOST_SPOILT:
                     return _Left(None, error, {})
                 self._come_back(error)
                 continue

@@ -216,7 +216,7 @@ class Launcher:
         Raises: LaunchTimeout (the whole process group was ended, or the message says
         that it could not be), LaunchLost (ended likewise), PathMissing (there is no such
         launch), TransferError (the answer was cut off: try again), DeviceOffline (the
-        launch goes on: wait again).
+        launch goes on: wait again), NoSpace (what the program said is cut off).
         """
         while True:
             seconds = min(_SLICE_S, math.ceil(deadline.remaining()))
@@ -422,6 +422,9 @@ def _error(result: CommandResult, launch_id: str) -> DeviceError:
         case launch_sh.LIMIT:
             kind = LaunchLost
             message = f"launch {launch_id} outlived its limit and was ended on the device"
+        case launch_sh.FULL:
+            kind = NoSpace
+            message = f"the disk was full when launch {launch_id} ended; free space on it"
         case launch_sh.NOT_STARTED:
             kind, message = TransientDeviceError, f"launch {launch_id} was not started"
         case launch_sh.NO_BLOB:
@@ -433,6 +436,10 @@ def _error(result: CommandResult, launch_id: str) -> DeviceError:
             kind, message = CommandNotFound, "there is no setsid (util-linux, busybox, toybox)"
         case _ if b"No space left on device" in result.stderr:
             kind, message = NoSpace, f"no space for launch {launch_id}"
+        case launch_sh.KILLED | -9:
+            # The step, and not the launch: what it was to bring still lies there.
+            kind = TransferError
+            message = f"a step of launch {launch_id} was killed on the device (out of memory?)"
         case _:
             message = f"a step of launch {launch_id} failed"
     return kind(message, device=result.device, exit_code=result.exit_code, stderr=result.stderr)

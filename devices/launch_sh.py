@@ -12,6 +12,7 @@ directory. The files of the wrapper lie in `.launch` below it:
     note     what the wrapper's shell itself said
     limit    there where the wrapper ended the program because its time was up
     status   exit status, signal or "-", start and end in seconds of uptime
+    full     there in place of a status where the disk was full at the end
 
 `group` and `status` appear whole or not at all. Values come in as positional
 parameters, never as text of a script. All that a record needs lies on the device until
@@ -30,6 +31,10 @@ VANISHED = 86
 SURVIVED = 87
 NO_SETSID = 88
 LIMIT = 89
+FULL = 90
+
+# What a shell says of a command that SIGKILL ended.
+KILLED = 137
 
 # The leader of the process group and small parent of the program.
 # $1: script that tells the conditions, or "". $2: sampler, or "". $3: seconds after which
@@ -41,6 +46,12 @@ LIMIT = 89
 # A shell reports a child's death by signal on its own stderr (`note`), which tells
 # SIGSEGV from `exit 139`. SIGINT and SIGPIPE are never reported; where a trial shows a
 # shell that reports nothing, 128 + n is taken for a death by signal n.
+#
+# On a full disk what the program said is cut off, which looks like a fault of its own: then
+# there is no status. `room` is there before, because renaming it takes no space.
+#
+# What it left is on the disk before there is a status: after a power cut a status beside an
+# output that is short would pass it off as whole.
 #
 # The last act ends whatever the program left behind in the group, the wrapper itself
 # included, so that nothing of this launch runs beside the next.
@@ -60,6 +71,7 @@ if timeout 5 true 2> /dev/null; then bounded='timeout 20'; else bounded=; fi
 tell() { [ -z "$conditions" ] || $bounded sh -c "$conditions" < /dev/null > "$1" 2> /dev/null; }
 ( sleep "$limit"; : > .launch/limit; kill -KILL 0 ) 2> /dev/null &
 tell .launch/before
+: > .launch/room
 sampling=
 if [ -n "$sampler" ]; then
     ( cd .launch && exec sh -c "$sampler" < /dev/null > samples 2> /dev/null ) &
@@ -84,7 +96,13 @@ if [ "$code" -gt 128 ] && [ "$code" -lt 193 ]; then
 fi
 [ -z "$sampling" ] || kill -KILL "$sampling"
 tell .launch/after
-echo "$code $signal $start $end" > .launch/status.new && mv .launch/status.new .launch/status
+LC_ALL=C sync -d .launch/* ./* 2> /dev/null || sync
+if dd if=/dev/zero of=.launch/trial bs=1024 count=64 2> /dev/null; then
+    echo "$code $signal $start $end" > .launch/status.new && mv .launch/status.new .launch/status
+else
+    mv .launch/room .launch/full
+fi
+rm -f .launch/trial .launch/room
 kill -KILL 0
 """
 
@@ -158,20 +176,25 @@ end() {
 """
 
 # $1: run directory. $2: seconds to wait at most for the end; 0 only looks.
-# One process on the device looks ten times a second; it costs a measurement beside it
-# under 1 % of one core.
+# One process on the device looks, often in the first half second and then twice a second:
+# each look starts a process, and ten a second took 3 % of a core of a Pi 4.
 WAIT = (
     _GROUP
     + r"""
 [ -d "$1" ] || exit 84
 cd "$1/.launch" 2> /dev/null || exit 83
 { read -r group start boot < group; } 2> /dev/null || exit 83
-looks=$(($2 * 10))
+left=$(($2 * 10)) quick=5
 while [ ! -f status ]; do
-    leader || { [ -f status ] && break; [ -f limit ] && exit 89; exit 86; }
-    [ "$looks" -gt 0 ] || exit 85
-    looks=$((looks - 1))
-    nap
+    leader || { [ -f status ] && break; [ -f limit ] && exit 89; [ -f full ] && exit 90; exit 86; }
+    [ "$left" -gt 0 ] || exit 85
+    if [ "$quick" -gt 0 ]; then
+        quick=$((quick - 1)) left=$((left - 1))
+        nap
+    else
+        left=$((left - 5))
+        sleep 0.5 2> /dev/null || sleep 1
+    fi
 done
 """
 )

@@ -193,7 +193,11 @@ RELEASE = (
 person=$3
 top ''
 read_owner && mine || lost
-write_owner "$n" 0 || lost
+(write_owner "$n" 0) || {
+    [ -d "$place/lease.$n" ] || lost
+    # A full disk takes no new file. A lease without an owner counts as expired.
+    rm -f "$place/lease.$n/owner.new" "$place/lease.$n/owner" || exit 1
+}
 until=0
 answer released
 """

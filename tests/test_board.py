@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
 
+import paramiko
 import pytest
 
 from devices import sampler, telemetry
 from devices.blobs import BlobStore
 from devices.controls import apply_controls, restore
 from devices.deadline import Deadline
+from devices.device import LEASE_PLACES
 from devices.emulated.board import EmulatedBoard
 from devices.emulated.board_boot import MODELS
-from devices.errors import DeviceError, LeaseLost, Unauthorized
+from devices.errors import DeviceOffline, LeaseLost, Unauthorized
 from devices.facts import read_facts
 from devices.journal import Journal
 from devices.launch import Launcher, LaunchLost, Watch
@@ -28,12 +29,18 @@ from devices.ssh import SshTransport
 from devices.telemetry import parse_snapshot, snapshot
 from devices.transport import Transport
 from tests import test_transport_contract as contract
-from tests.board_fixture import start
+from tests.boards import start
 
 pytest_plugins = ("tests.board_fixture",)
-pytestmark = [pytest.mark.board, pytest.mark.xdist_group("board")]
+# A busy machine of two cores emulates a Pi ten times slower than a quiet one.
+pytestmark = [
+    pytest.mark.board,
+    pytest.mark.xdist_group("board"),
+    pytest.mark.timeout(1200),
+]
 
 WATCH = Watch(conditions=telemetry.SCRIPT, sampler=sampler.SCRIPT)
+LEASE = LEASE_PLACES["linux"]
 POLICY = "/sys/devices/system/cpu/cpufreq/policy0"
 
 
@@ -46,36 +53,29 @@ def said(transport: Transport, *argv: str) -> str:
 
 
 @pytest.fixture
-def workdir() -> str:
-    return f"/var/tmp/edgebench-{uuid4().hex[:8]}"
-
-
-@pytest.fixture
 def launcher(pi_transport: SshTransport, workdir: str) -> Launcher:
     return Launcher(pi_transport, workdir, BlobStore(pi_transport, workdir))
 
 
-@pytest.fixture
-def meanwhile() -> Iterator[Callable[[Callable[[], None]], None]]:
-    """Does something in another thread, whose end and success the test waits for."""
-    threads: list[threading.Thread] = []
-    errors: list[BaseException] = []
+class leased:  # noqa: N801 - reads as what it is
+    """The lease of a board, for a with statement."""
 
-    def meanwhile(action: Callable[[], None]) -> None:
-        def run() -> None:
-            try:
-                action()
-            except BaseException as error:
-                errors.append(error)
+    def __init__(self, transport: SshTransport, place: str = LEASE) -> None:
+        self._transport = transport
+        self._place = place
 
-        threads.append(threading.Thread(target=run))
-        threads[-1].start()
+    def __enter__(self) -> Lease:
+        self._lease = Lease.acquire(
+            self._transport,
+            self._place,
+            Owner.here("test"),
+            deadline=soon(),
+            replay=lambda journal: restore(self._transport, journal, deadline=soon()),
+        )
+        return self._lease
 
-    yield meanwhile
-    for thread in threads:
-        thread.join(240)
-        assert not thread.is_alive()
-    assert not errors
+    def __exit__(self, *_: object) -> None:
+        self._lease.release(deadline=soon())
 
 
 # --- the transport contract ---------------------------------------------------
@@ -135,7 +135,7 @@ def test_its_network_leads_nowhere(pi_transport: SshTransport) -> None:
     script = "import socket; socket.create_connection(('192.0.2.1', 80), 3)"
     result = pi_transport.run(["python3", "-c", script], deadline=soon())
     assert result.exit_code == 1
-    assert b"OSError" in result.stderr or b"TimeoutError" in result.stderr
+    assert b"Error" in result.stderr.splitlines()[-1]
 
 
 def test_its_state_is_what_a_test_makes_it(pi: EmulatedBoard, pi_transport: SshTransport) -> None:
@@ -222,19 +222,31 @@ def test_a_launch_brings_back_output_conditions_and_samples(
 
 def test_throttling_in_the_middle_of_a_launch_is_seen(
     pi: EmulatedBoard,
+    pi_transport: SshTransport,
     launcher: Launcher,
     meanwhile: Callable[[Callable[[], None]], None],
 ) -> None:
+    other = pi.transport()
+
     def heat() -> None:
-        time.sleep(1)
+        script = f"until grep -q ^at {launcher.directory('l1')}/.launch/samples; do sleep 0.1; done"
+        said(other, "sh", "-c", f"{script} 2> /dev/null")
         pi.set(temperature_c=84.0, khz=600_000, throttled=0x40004)
+        said(other, "touch", f"{launcher.directory('l1')}/hot")
 
     meanwhile(heat)
     try:
         output = launcher.run(
-            "l1", ["sleep", "6"], files={}, texts={}, env={}, deadline=soon(), watch=WATCH
+            "l1",
+            ["sh", "-c", "until [ -e hot ]; do sleep 0.1; done; sleep 2.5"],
+            files={},
+            texts={},
+            env={},
+            deadline=soon(),
+            watch=WATCH,
         )
     finally:
+        other.close()
         pi.set(temperature_c=47.2, khz=1_800_000, throttled=0)
     before, after = (parse_snapshot(t.decode()) for t in (output.before, output.after))
     assert (before.throttled_bits, after.throttled_bits) == (0, 0x40004)
@@ -243,21 +255,13 @@ def test_throttling_in_the_middle_of_a_launch_is_seen(
     assert points[-1].khz == {"policy0": 600_000}
 
 
-def test_a_frozen_board_loses_nothing(
-    pi: EmulatedBoard,
-    launcher: Launcher,
-    meanwhile: Callable[[Callable[[], None]], None],
-) -> None:
-    launcher.start("l1", ["sh", "-c", "sleep 3; echo done"], files={}, texts={}, env={}, deadline=soon())
+def test_a_frozen_board_loses_nothing(pi: EmulatedBoard, launcher: Launcher) -> None:
+    launcher.start(
+        "l1", ["sh", "-c", "sleep 3; echo done"], files={}, texts={}, env={}, deadline=soon()
+    )
     pi.freeze()
-
-    def thaw() -> None:
-        time.sleep(30)
-        pi.thaw()
-
     try:
-        meanwhile(thaw)
-        with pytest.raises(DeviceError):
+        with pytest.raises(DeviceOffline):
             launcher.collect("l1")
     finally:
         pi.thaw()
@@ -266,24 +270,22 @@ def test_a_frozen_board_loses_nothing(
 
 @pytest.mark.parametrize("way", ["power cut", "reboot"])
 def test_a_restart_during_a_launch_is_never_a_result(
-    pi: EmulatedBoard, launcher: Launcher, way: str
+    pi: EmulatedBoard, pi_transport: SshTransport, launcher: Launcher, way: str
 ) -> None:
-    done = launcher.run("done", ["echo", "kept"], files={}, texts={}, env={}, deadline=soon())
-    assert done.stdout == b"kept\n"
-    said(pi.transport(), "sync")
+    launcher.run("done", ["echo", "kept"], files={}, texts={}, env={}, deadline=soon())
     launcher.start("lost", ["sleep", "1000"], files={}, texts={}, env={}, deadline=soon())
+    said(pi_transport, "sync")
     if way == "reboot":
         pi.reboot()
     else:
         pi.power_cut()
         pi.boot()
-    # A launch that had ended is still there, and can be collected.
+    # What had ended before can still be collected.
     again = launcher.collect("done")
     assert again is not None
     assert again.stdout == b"kept\n"
-    with pytest.raises(DeviceError) as caught:
+    with pytest.raises(LaunchLost):
         launcher.wait("lost", deadline=soon())
-    assert isinstance(caught.value, LaunchLost) or way == "power cut"
     for name in ("done", "lost"):
         launcher.remove(name, deadline=soon())
 
@@ -291,29 +293,10 @@ def test_a_restart_during_a_launch_is_never_a_result(
 # --- lease and controls -------------------------------------------------------
 
 
-class leased:  # noqa: N801 - reads as what it is
-    """The lease of a board, for a with statement."""
-
-    def __init__(self, transport: SshTransport, place: str = "/var/tmp/.edgebench") -> None:
-        self.transport = transport
-        self.place = place
-
-    def __enter__(self) -> Lease:
-        self.lease = Lease.acquire(
-            self.transport,
-            self.place,
-            Owner.here("test"),
-            deadline=soon(),
-            replay=lambda journal: restore(self.transport, journal, deadline=soon()),
-        )
-        return self.lease
-
-    def __exit__(self, *_: object) -> None:
-        self.lease.release(deadline=soon())
-
-
 def state(transport: SshTransport) -> list[str]:
-    return said(transport, "sh", "-c", f"cd {POLICY}; cat scaling_governor scaling_max_freq").split()
+    return said(
+        transport, "sh", "-c", f"cd {POLICY}; cat scaling_governor scaling_max_freq"
+    ).split()
 
 
 def test_controls_are_applied_and_put_back(pi_transport: SshTransport) -> None:
@@ -337,7 +320,7 @@ def test_controls_are_applied_and_put_back(pi_transport: SshTransport) -> None:
         assert allowed.split() == ["Cpus_allowed_list:", "1"]
         assert all(item.restored for item in restore(pi_transport, lease.journal, deadline=soon()))
     assert state(pi_transport) == before
-    assert look(pi_transport, "/var/tmp/.edgebench", deadline=soon()) is None
+    assert look(pi_transport, LEASE, deadline=soon()) is None
 
 
 def test_without_root_controls_are_refused_and_said(pi: EmulatedBoard, workdir: str) -> None:
@@ -345,7 +328,12 @@ def test_without_root_controls_are_refused_and_said(pi: EmulatedBoard, workdir: 
     try:
         with leased(transport, workdir) as lease:
             (result,) = apply_controls(
-                transport, "linux", True, {"governor": "performance"}, lease.journal, deadline=soon()
+                transport,
+                "linux",
+                True,
+                {"governor": "performance"},
+                lease.journal,
+                deadline=soon(),
             )
     finally:
         transport.close()
@@ -368,7 +356,7 @@ def test_a_lease_ends_with_a_restart_and_nothing_stays_changed(
         said(pi_transport, "sync")
         pi.power_cut()
         pi.boot()
-        left = look(pi_transport, "/var/tmp/.edgebench", deadline=soon())
+        left = look(pi_transport, LEASE, deadline=soon())
         assert left is not None
         assert not left.live
         with pytest.raises(LeaseLost, match="restarted"):
@@ -381,7 +369,7 @@ def test_a_lease_ends_with_a_restart_and_nothing_stays_changed(
 
     other = Lease.acquire(
         pi_transport,
-        "/var/tmp/.edgebench",
+        LEASE,
         Owner.here("another"),
         deadline=soon(),
         replay=replay,
@@ -395,12 +383,10 @@ def test_a_lease_ends_with_a_restart_and_nothing_stays_changed(
 # --- the emulator itself ------------------------------------------------------
 
 
-def test_its_host_key_is_checked(pi: EmulatedBoard, tmp_path: Path) -> None:
+def test_its_host_key_is_checked(pi: EmulatedBoard) -> None:
     known = pi.home / "known_hosts"
     text = known.read_text()
     name, kind, _ = text.split()
-    from devices.emulated.board import paramiko
-
     known.write_text(f"{name} {kind} {paramiko.ECDSAKey.generate().get_base64()}\n")
     transport = pi.transport()
     try:
@@ -411,20 +397,25 @@ def test_its_host_key_is_checked(pi: EmulatedBoard, tmp_path: Path) -> None:
         known.write_text(text)
 
 
-def test_a_board_ends_with_whoever_started_it(pi: EmulatedBoard) -> None:
-    """Its keeper waits on a pipe; killed or not, the other end is closed with its owner."""
-    keeper = pi._keeper
-    assert keeper is not None
-    pid = pi._pid
-    assert Path(f"/proc/{pid}/comm").read_text().startswith("qemu")
-    assert keeper.stdin is not None
-    keeper.stdin.close()
-    keeper.wait(30)
+def test_a_board_ends_with_whoever_started_it(pi: EmulatedBoard, tmp_path: Path) -> None:
+    """A controller that is killed leaves no qemu behind."""
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from devices.emulated.board import EmulatedBoard\n"
+        "board = EmulatedBoard(home=Path(sys.argv[1])); board.start()\n"
+        "print(board.pid, flush=True); time.sleep(1000)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[1],
+    ) as owner:
+        assert owner.stdout is not None
+        pid = int(owner.stdout.readline())
+        assert Path(f"/proc/{pid}/comm").read_text().startswith("qemu")
+        owner.kill()
     for _ in range(300):
         if not Path(f"/proc/{pid}").exists():
-            break
+            return
         time.sleep(0.1)
-    assert not Path(f"/proc/{pid}").exists()
-    keeper.stdin = subprocess.DEVNULL and open(os.devnull, "wb")  # noqa: SIM115, PTH123
-    pi.power_cut()
-    pi.boot()
+    raise AssertionError("qemu still runs")

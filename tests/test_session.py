@@ -27,6 +27,7 @@ from devices.blobs import BlobStore
 from devices.deadline import Deadline
 from devices.device import Device
 from devices.emulated.fake import Fault, FaultyTransport
+from devices.errors import NoSpace
 from devices.facts import read_facts
 from devices.launch import Launcher, Watch
 from devices.local import LocalTransport
@@ -143,7 +144,6 @@ def test_a_launch_with_everything_around_it(tmp_path: Path) -> None:
     ("faults", "words"),
     [
         ({CHECK: Fault.DROP}, "the link dropped"),
-        ({PUSH: Fault.NO_SPACE}, "No space left on device"),
         ({PUSH: Fault.TRUNCATE, CHECKED + 1: Fault.TRUNCATE}, "arrived wrong 2 times"),
         ({START: Fault.DROP}, "the link dropped"),
         ({START: Fault.FREEZE}, "no answer"),
@@ -159,6 +159,12 @@ def test_a_launch_that_never_began_is_recorded_as_the_devices_failure(
     assert record.failure.kind == "device"
     assert words in record.failure.message
     assert (record.conditions["before"], record.conditions["after"]) == (None, None)
+
+
+def test_a_full_disk_is_no_record_of_a_case_but_ends_the_devices_part(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, {PUSH: Fault.NO_SPACE})
+    with pytest.raises(NoSpace, match="No space left on device"):
+        lab.launch()
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,7 @@ def _receive_file(stream: Stream, path: Path, mode: int) -> None:
                 if faults.full_after_bytes is not None and size > faults.full_after_bytes:
                     raise OSError(errno.ENOSPC, "")
                 file.write(_damaged(data, corrupt=faults.corrupt_push, short=faults.short_push))
+                file.flush()  # a full disk shows here, as with adbd, and not when it is closed
             except OSError as error:
                 failure = f"write failed: {os.strerror(error.errno or 0)}"
                 _fail(stream, "" if faults.mute_failures else failure)
