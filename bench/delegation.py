@@ -157,9 +157,9 @@ def judge_tool(
         verdict = _plain(output, compiled)
     else:
         verdict = _from_log(requested, output.log.replaced, said)
-    if said is not None and (reason := _dispute(said, verdict)):
+    if said is not None and (reason := _dispute(said, verdict) or _hidden(output, said, verdict)):
         return dataclasses.replace(
-            verdict, verdict=Coverage.UNKNOWN, evidence=(*verdict.evidence, reason)
+            verdict, verdict=Coverage.UNKNOWN, evidence=(reason, *verdict.evidence)
         )
     reasons = [
         f"Refused by the GPU delegate: {op}: {reason}"
@@ -284,3 +284,14 @@ def _dispute(said: Applied, found: Delegation) -> str:
         said.extent == "completely" and found.verdict is not Coverage.FULL
     )
     return f"The tool says of {said.delegate} that it executes {said.extent}." if disputed else ""
+
+
+def _hidden(output: ToolOutput, said: Applied, found: Delegation) -> str:
+    """What NNAPI took and nobody knows what computed it, or "".
+
+    Before Android 10 it tells no accelerators, and computes by itself what none takes.
+    """
+    unknown = said.delegate.upper() == "NNAPI" and not output.text.accelerators
+    if not unknown or found.verdict not in (Coverage.FULL, Coverage.PARTIAL):
+        return ""
+    return "NNAPI names no accelerator, so that it may have computed on the processor."

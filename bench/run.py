@@ -73,15 +73,12 @@ def find_unfinished(plan: Plan, store: Store) -> str:
 
     Raises: UserError if there is none, or if the plan has changed since.
     """
-    unfinished = [
-        run
-        for run in store.runs(project=plan.config.project)
-        if run.status is not RunStatus.FINISHED and run.root == str(plan.root)
-    ]
+    runs = [r for r in store.runs(project=plan.config.project) if r.root == str(plan.root)]
+    unfinished = [run for run in runs if run.status is not RunStatus.FINISHED]
     for run in unfinished:
         if run.plan_sha256 == plan.sha256:
             return run.run_id
-    if unfinished:
+    if unfinished and all(run.plan_sha256 != plan.sha256 for run in runs):
         raise UserError(
             f"the plan has changed since run {unfinished[0].run_id} was interrupted; "
             "start a new run without --resume"

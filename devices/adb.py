@@ -30,6 +30,7 @@ from devices.transport import CommandResult, Progress, no_progress
 
 _CLEAN_UP_S = 1.0
 _BACK_S = 0.2
+_GROUP_S = 0.3
 _FULL = ("no space left", "quota exceeded")
 _REFUSED = ("permission denied", "read-only file system", "not permitted")
 _ABSENT = ("no such file", "not a directory", "is a directory", "name too long")
@@ -146,6 +147,7 @@ class AdbTransport:
         It is sent under another name, proved by its sha256 and only then put in place.
         """
         total = _size_of(source, self._device)
+        until = Deadline(deadline.remaining() + _CLEAN_UP_S)
         directory = target.rpartition("/")[0] or "/"
         sent = f"{directory.rstrip('/')}/.edgebench-{secrets.token_hex(8)}"
         left = set(self._left)
@@ -167,7 +169,7 @@ class AdbTransport:
                     device=self._device,
                 )
         except BaseException:
-            self._remove(sent)
+            self._remove(sent, until)
             raise
 
     def pull(self, source: str, target: Path, *, deadline: Deadline) -> None:
@@ -230,8 +232,12 @@ class AdbTransport:
                 try:
                     yield command
                 finally:
-                    if not command.ended and command.group is not None:
-                        command.stderr += self._end(command.group, merged, deadline)
+                    # A link that was lost may be back in a moment; past the deadline there is
+                    # no moment.
+                    until = Deadline(max(_CLEAN_UP_S, min(deadline.remaining(), 2 * _CLEAN_UP_S)))
+                    group = None if command.ended else command.wait_for_group(_GROUP_S)
+                    if group is not None:
+                        command.stderr += self._end(group, merged, until)
         except DeviceError as error:
             raise type(error)(
                 error.message,
@@ -241,13 +247,11 @@ class AdbTransport:
                 stderr=command.said if command is not None else b"",
             ) from error
 
-    def _end(self, group: int, merged: adb_shell.Merged | None, deadline: Deadline) -> bytes:
+    def _end(self, group: int, merged: adb_shell.Merged | None, clean_up: Deadline) -> bytes:
         """End a process group by its number, on a connection of its own.
 
         Returns: what its stderr was, where that went into a file.
         """
-        # A link that was lost may be back in a moment; past the deadline there is no moment.
-        clean_up = Deadline(max(_CLEAN_UP_S, min(deadline.remaining(), 2 * _CLEAN_UP_S)))
         said = b""
         while not clean_up.expired():
             with suppress(DeviceError):
@@ -310,12 +314,16 @@ class AdbTransport:
                 reason = tried.stderr.decode("utf-8", "replace") or reason
             raise self._why(f"{path} cannot be written", reason) from refused
 
-    def _remove(self, path: str) -> None:
+    def _remove(self, path: str, until: Deadline) -> None:
         """Remove what a failed push has left; the next push tries again if the link is gone."""
-        try:
-            self.run(["rm", "-f", path], deadline=Deadline(_CLEAN_UP_S)).check()
-        except DeviceError:
-            self._left.add(path)
+        # Not by `run`, which would take time of its own to clean up after itself.
+        clean_up = until.at_most(_CLEAN_UP_S)
+        with suppress(DeviceError):
+            self._phone.features(clean_up)  # connects again where the link is lost
+            with self._phone.open(adb_shell.remove_service(path), clean_up) as wire:
+                if wire.exactly(len(adb_shell.REMOVED)) == adb_shell.REMOVED:
+                    return
+        self._left.add(path)
 
     def _why(self, what: str, reason: str, result: CommandResult | None = None) -> DeviceError:
         """The typed error for what a phone said about a file."""

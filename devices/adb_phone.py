@@ -14,7 +14,7 @@ from devices.adb_server import (
     list_devices,
 )
 from devices.deadline import Deadline
-from devices.errors import DeviceOffline
+from devices.errors import DeviceOffline, DeviceTimeout
 
 _OWN_RECONNECT_S = 1.5
 _RECONNECT_S = 4.0
@@ -61,7 +61,9 @@ class AdbPhone:
     def _reconnect(self, deadline: Deadline) -> frozenset[str]:
         """Have the server connect to the phone's address again."""
         # One thread of many: the server refuses a second request while the first is under way.
-        with self._connecting:
+        if not self._connecting.acquire(timeout=max(deadline.remaining(), 0.001)):
+            raise DeviceTimeout("another thread connects", device=self._device)
+        try:
             own = deadline.at_most(_OWN_RECONNECT_S)
             patience = deadline.at_most(_RECONNECT_S)
             while True:
@@ -82,6 +84,8 @@ class AdbPhone:
                 if patience.remaining() < _BACK_S:
                     raise lost
                 time.sleep(_BACK_S)
+        finally:
+            self._connecting.release()
 
     def _ask_features(self, deadline: Deadline) -> frozenset[str]:
         request = f"host-serial:{self._serial}:features"

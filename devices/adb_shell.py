@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from devices import remote
 from devices.adb_server import Wire
-from devices.errors import CommandFailed, DeviceOffline, NoSpace, TransferError
+from devices.deadline import Deadline
+from devices.errors import CommandFailed, DeviceError, DeviceOffline, NoSpace, TransferError
 
 STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)
 _PACKET = struct.Struct("<BI")
 _CHUNK_BYTES = 32 * 1024
 _MAX_PACKET_BYTES = 1 << 24
+
+REMOVED = b"removed"
 
 # $$ is the leader of the command's process group here too, in the subshell as well.
 _ONE_STREAM = """\
@@ -67,6 +71,7 @@ class Command:
         self._mark = mark
         self._merged = merged
         self._stdin = stdin
+        self._buffer = bytearray()
 
     @property
     def group(self) -> int | None:
@@ -89,6 +94,18 @@ class Command:
             else:
                 self.stderr += data
         self.ended = True
+
+    def wait_for_group(self, seconds: float) -> int | None:
+        """The process group, where it comes within so many seconds; for ending the command."""
+        self._wire.deadline = Deadline(seconds)
+        take = self._take if self._merged is None else self._merged.feed
+        data = b""  # what stdout() was left in the middle of comes first
+        with suppress(DeviceError, ValueError):
+            while True:
+                self.stderr += b"".join(part for kind, part in take(data) if kind == STDERR)
+                if self.group is not None or not (data := self._wire.some()):
+                    break
+        return self.group
 
     def answer(self, stdout: bytes) -> remote.Answer:
         """What it said and how it ended.
@@ -118,7 +135,6 @@ class Command:
 
     def _packets(self) -> Iterator[tuple[int, bytes]]:
         outgoing = memoryview(_stdin_packets(self._stdin))
-        buffer = bytearray()
         while self.exit_code is None:
             readable, writable = self._wire.wait(reading=True, writing=bool(outgoing))
             if writable:
@@ -133,22 +149,27 @@ class Command:
                 raise DeviceOffline(
                     "the link was lost before the command ended", device=self._wire.device
                 )
-            buffer += data
-            while len(buffer) >= _PACKET.size:
-                kind, size = _PACKET.unpack_from(buffer)
-                if kind not in (STDOUT, STDERR, EXIT) or size > _MAX_PACKET_BYTES:
-                    raise TransferError(
-                        f"not a packet of a command: {bytes(buffer[:20])!r}",
-                        device=self._wire.device,
-                    )
-                if len(buffer) < _PACKET.size + size:
-                    break
-                body = bytes(buffer[_PACKET.size : _PACKET.size + size])
-                del buffer[: _PACKET.size + size]
-                if kind == EXIT and body:
-                    self.exit_code = body[0]
-                else:
-                    yield kind, body
+            yield from self._take(data)
+
+    def _take(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """The packets that are whole now; one that is not stays for the next call."""
+        buffer = self._buffer
+        buffer += data
+        while len(buffer) >= _PACKET.size:
+            kind, size = _PACKET.unpack_from(buffer)
+            if kind not in (STDOUT, STDERR, EXIT) or size > _MAX_PACKET_BYTES:
+                raise TransferError(
+                    f"not a packet of a command: {bytes(buffer[:20])!r}",
+                    device=self._wire.device,
+                )
+            if len(buffer) < _PACKET.size + size:
+                break
+            body = bytes(buffer[_PACKET.size : _PACKET.size + size])
+            del buffer[: _PACKET.size + size]
+            if kind == EXIT and body:
+                self.exit_code = body[0]
+            else:
+                yield kind, body
 
     def _pieces(self, merged: Merged) -> Iterator[tuple[int, bytes]]:
         while data := self._wire.some():
@@ -280,6 +301,11 @@ def end_service(group: int, merged: Merged | None) -> str:
         files = f"{remote.quote(merged.errors)} {remote.quote(merged.given)}"
         line += f"; cat {remote.quote(merged.errors)} 2> /dev/null; rm -f {files}"
     return f"exec:{line}"
+
+
+def remove_service(path: str) -> str:
+    """The service that removes a file, on any phone, and prints REMOVED where it is gone."""
+    return f"exec:rm -f {remote.quote(path)} && printf {REMOVED.decode()}"
 
 
 def _stdin_packets(stdin: bytes) -> bytes:

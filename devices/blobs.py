@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from devices.deadline import Deadline
-from devices.errors import CommandNotFound, PathMissing, TransferError
+from devices.errors import CommandNotFound, PathMissing, TransferError, Unsupported
 from devices.transport import Progress, Transport, no_progress
 
 # Prints the sha256 of $1 and whether it is executable; "missing" without the file.
@@ -77,7 +77,8 @@ class BlobStore:
             on_progress: told of a push under way.
 
         Raises: PathMissing (no such file here), TransferError (it is not the content
-        that was asked for, or arrived wrong twice), and what Transport.push raises.
+        that was asked for, or arrived wrong twice), Unsupported (the file system of the work
+        directory executes nothing), and what Transport.push raises.
         """
         found, executable = self._inspect(source)
         if sha256 is not None and found != sha256:
@@ -101,6 +102,12 @@ class BlobStore:
                     mode=mode,
                     on_progress=on_progress,
                 )
+        if there == found:
+            raise Unsupported(
+                f"nothing under {self._workdir} can be executed there; name another `workdir` in "
+                "devices.toml, which on Android is best left out",
+                device=self._transport.device,
+            )
         raise TransferError(
             f"{source} arrived wrong {_PUSHES} times", device=self._transport.device
         )

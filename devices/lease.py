@@ -142,7 +142,7 @@ class Lease:
         flag = "force" if force else ""
         answer = lease._ask(lease_sh.ACQUIRE, lease._ttl(ttl_s), flag, deadline=deadline)
         if answer.word == "held":
-            raise LeaseHeld(_held(_state(answer)), device=transport.device)
+            raise LeaseHeld(_held(_state(answer), transport.device), device=transport.device)
         try:
             lease._enter(answer, deadline)
             replay(lease.journal)
@@ -269,11 +269,11 @@ def _process_table() -> str:
         return ""
 
 
-def _held(state: LeaseState) -> str:
+def _held(state: LeaseState, device: str) -> str:
     return (
         f"in use by {state.owner or 'somebody unknown'} for {state.held_s} s;"
         f" free in {state.left_s} s unless renewed."
-        " Wait for it, or end it with `edgebench devices unlock`"
+        f" Wait for it, or end it with `edgebench devices unlock {device}`"
     )
 
 

@@ -120,15 +120,28 @@ def read_answer(stdout: bytes, stderr: bytes, mark: str) -> Answer | None:
     return Answer(128 - code if 128 < code < 193 else code, "", body + late, errors + late_errors)
 
 
-def end_line(group: int, mark: str | None = None) -> str:
-    """The shell text that ends a process group.
+def end_line(group: int) -> str:
+    """The shell text that ends a process group."""
+    return f"set -- {group}\n{END_GROUP}"
 
-    Args:
-        mark: end it only while its leader still carries this mark, for a number that may
-            have been given to another since (the device restarted).
+
+def end_marked_lines(marks: Sequence[str]) -> str:
+    """The shell text that ends the process groups whose leaders carry one of these marks.
+
+    For commands whose number never came, or may have been given to another since (the
+    device restarted).
     """
-    check = f"grep -q {mark} /proc/{group}/cmdline 2> /dev/null || exit 0\n" if mark else ""
-    return f"{check}set -- {group}\n{END_GROUP}"
+    # Spelt so that it matches no script like this one, which may be at work on it already.
+    # Whatever else carries a mark, like a subshell, leads no group.
+    patterns = " ".join(f"-e {quote(f'[{mark[0]}]{mark[1:]}')}" for mark in marks)
+    return f"""\
+for _f in $(grep -l {patterns} /proc/[0-9]*/cmdline 2> /dev/null); do
+    _f=${{_f#/proc/}}
+    (set -- "${{_f%/cmdline}}"
+{END_GROUP}) &
+done
+wait
+"""
 
 
 # What means the same between single quotes in every login shell: sh, csh and fish.
@@ -151,8 +164,12 @@ def for_any_shell(script: str) -> str:
 
 
 def with_begin(line: str, mark: str) -> str:
-    """A marked line that begins in / with a mark on stdout too; see `after_noise`."""
-    return f"cd /\nprintf '%s\\n' {mark}\n{line}"
+    """A marked line that begins in / with a mark on stdout too; see `after_noise`.
+
+    Where nobody listens any more it ends there: a login shell may read its start-up files
+    for longer than the caller waits.
+    """
+    return f"cd /\nprintf '%s\\n' {mark} || exit\n{line}"
 
 
 def after_noise(stdout: bytes, mark: str) -> bytes | None:

@@ -38,6 +38,7 @@ from devices.transport import CommandResult, Progress, no_progress
 
 _GRACE_S = 0.9  # for ending a command; every call may take a second longer to clean up
 _STREAM_STDERR_BYTES = 1 << 16
+_AT_ONCE = 50  # of commands left behind, so that the line for it stays short
 _MARK_BYTES = 64  # more than the last mark of a command takes
 
 
@@ -67,7 +68,7 @@ class SshTransport:
         self._secrets = secrets or Secrets()
         self._lock = threading.Lock()
         self._link: Link | None = None
-        self._left: list[tuple[int, str]] = []  # group and mark of what could not be ended
+        self._left: list[str] = []  # marks of what could not be ended
 
     @property
     def device(self) -> str:
@@ -292,9 +293,9 @@ class SshTransport:
                 # A jump host is part of the way to the device.
                 error.device, error.argv = self._device, tuple(argv)
                 raise
-            left, self._left = self._left, []
-            for group, mark in left:
-                self._kill(self._link, remote.end_line(group, mark))
+            left = self._left[:_AT_ONCE]
+            if left and self._kill(self._link, remote.end_marked_lines(left)):
+                del self._left[: len(left)]
             return self._link
         finally:
             self._lock.release()
@@ -303,10 +304,9 @@ class SshTransport:
         """End a command that still runs; where that fails, leave it for the next connection."""
         grace = Deadline(_GRACE_S)
         group = call.wait_for_group(_GRACE_S / 3)
-        if group is None:
-            return
-        if not (link.alive and self._kill(link, remote.end_line(group), grace)):
-            self._left.append((group, call.mark))
+        script = remote.end_line(group) if group else remote.end_marked_lines([call.mark])
+        if not (link.alive and self._kill(link, script, grace)):
+            self._left.append(call.mark)
 
     def _kill(self, link: Link, script: str, grace: Deadline | None = None) -> bool:
         """Have a script run on a channel of its own; whether it has ended within the time."""

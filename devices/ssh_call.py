@@ -207,9 +207,13 @@ class Call:
 
     def _lost(self) -> DeviceError:
         if self._deadline.expired():
-            return self.error(
-                DeviceTimeout, f"a command did not end within {self._deadline.seconds:g} s"
-            )
+            what = "a command did not end"
+            if self.group is None:
+                what = (
+                    "the login shell did not begin a command (its start-up files may wait for"
+                    " something, or the link is frozen)"
+                )
+            return self.error(DeviceTimeout, f"{what} within {self._deadline.seconds:g} s")
         return self.error(DeviceOffline, "the link was lost while a command ran")
 
     def _unproven(self) -> DeviceError:

@@ -29,6 +29,7 @@ from devices.ssh_login import Secrets, login
 
 KEEPALIVE_S = 2.0
 SILENCE_S = 15.0  # a board under full load may need seconds to answer
+_LOOK_S = 0.1  # how often the time is looked at
 
 # Everything that paramiko raises for a link that is lost or was never there.
 LINK_ERRORS = (SSHException, EOFError, OSError)
@@ -66,6 +67,8 @@ class Link:
     transport: paramiko.Transport
     heard: _Heard
     parts: list[Callable[[], None]] = field(default_factory=list)
+    _ends: dict[object, float] = field(default_factory=dict)  # of the blocks of closed_at
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def alive(self) -> bool:
@@ -77,7 +80,8 @@ class Link:
             self.parts.pop(0)()
 
     def watch(self) -> None:
-        """Ask for a sign of life every 2 s; close the link after 15 s without any.
+        """Ask for a sign of life every 2 s; close the link after 15 s without any, or as
+        `closed_at` says.
 
         A frozen board says nothing and breaks nothing: without this, a call would wait for
         its whole deadline.
@@ -94,8 +98,10 @@ class Link:
 
     def _listen(self) -> None:
         while self.alive:
-            time.sleep(KEEPALIVE_S / 4)
-            if time.monotonic() - self.heard.at > SILENCE_S:
+            time.sleep(min(_LOOK_S, KEEPALIVE_S / 4))
+            with self._lock:
+                end = min([*self._ends.values(), self.heard.at + SILENCE_S])
+            if time.monotonic() > end:
                 self.transport.close()
 
     @contextmanager
@@ -104,13 +110,16 @@ class Link:
 
         Some of paramiko's calls take no timeout; they all end with their connection.
         """
-        timer = threading.Timer(deadline.remaining() + late_s, self.transport.close)
-        timer.daemon = True
-        timer.start()
+        # Not a timer: this is around every piece of a transfer, and a thread for each of
+        # them takes long where the machine is busy.
+        block = object()
+        with self._lock:
+            self._ends[block] = time.monotonic() + deadline.remaining() + late_s
         try:
             yield
         finally:
-            timer.cancel()
+            with self._lock:
+                del self._ends[block]
 
 
 def connect(address: SshAddress, *, device: str, secrets: Secrets, deadline: Deadline) -> Link:

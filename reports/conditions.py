@@ -49,8 +49,9 @@ def conditions(data: RunData) -> tuple[DeviceConditions, ...]:
 def simulated_devices(data: RunData) -> frozenset[str]:
     """Names of the devices that are emulators.
 
-    Each launch says it of its own device. Where no launch does, it is the run's word: rather
-    a real number marked than a simulated one not.
+    Each launch says it of its own device. Where none of its launches does, it is the run's
+    word: rather a real number marked than a simulated one not. A device without a launch has
+    no number to mark.
     """
     cases = {planned.case.case_id: planned.case for planned in data.cases}
     said: dict[str, set[bool | None]] = {case.device: set() for case in cases.values()}
@@ -59,7 +60,7 @@ def simulated_devices(data: RunData) -> frozenset[str]:
     return frozenset(
         device
         for device, words in said.items()
-        if True in words or (False not in words and data.run.simulated)
+        if True in words or (words == {None} and data.run.simulated)
     )
 
 

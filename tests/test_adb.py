@@ -240,6 +240,43 @@ def test_an_interrupt_ends_the_command(
     assert all(gone_soon(pid) for pid in pids_in(pids))
 
 
+class Scripted:
+    """A connection that brings pieces, then nothing for as long as it has."""
+
+    device = "phone"
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.deadline = soon()
+        self._pieces = pieces
+
+    def wait(self, **_: bool) -> tuple[bool, bool]:
+        return True, False
+
+    def some(self) -> bytes:
+        if not self._pieces:
+            raise DeviceTimeout("no answer", device=self.device)
+        return self._pieces.pop(0)
+
+
+@pytest.mark.parametrize("cut", [8, 20, 1000])
+def test_the_group_is_known_also_where_the_output_overtook_it(cut: int) -> None:
+    def packet(kind: int, body: bytes) -> bytes:
+        return bytes([kind]) + len(body).to_bytes(4, "little") + body
+
+    sent = packet(STDOUT, b"out") + packet(STDERR, b"mark 1234\n")
+    wire = Scripted([sent[:cut], sent[cut:]])
+    command = Command(wire, ["x"], "mark", None, b"")  # type: ignore[arg-type]
+    assert next(command.stdout()) == b"out"
+    assert command.group is None
+    assert command.wait_for_group(1) == 1234
+
+
+def test_a_command_that_never_told_its_group_has_none() -> None:
+    wire = Scripted([])
+    command = Command(wire, ["x"], "mark", None, b"")  # type: ignore[arg-type]
+    assert command.wait_for_group(1) is None
+
+
 # --- commands that end in unusual ways ---------------------------------------
 
 

@@ -155,7 +155,7 @@ def test_a_live_lease_names_its_owner_and_its_end(place: Path) -> None:
     with pytest.raises(LeaseHeld) as raised:
         take(place, someone("bob"))
     assert "ann@lab1 (process 42, run 7)" in raised.value.message
-    assert "devices unlock" in raised.value.message
+    assert f"devices unlock {raised.value.device}`" in raised.value.message
     state = look(LocalTransport(), str(place), deadline=soon())
     assert state is not None
     assert state.live

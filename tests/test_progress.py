@@ -86,10 +86,12 @@ def _no_hints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
 
 
-def bars(events: Iterable[Event], width: int = 80, encoding: str = "utf-8") -> list[str]:
+def bars(
+    events: Iterable[Event], width: int = 80, encoding: str = "utf-8", height: int = 25
+) -> list[str]:
     """What stands on a terminal after these events, while the stages still last."""
     stream = Stream(tty=True, encoding=encoding)
-    with progress(Console(file=stream, width=width), clock=Clock()) as emit:
+    with progress(Console(file=stream, width=width, height=height), clock=Clock()) as emit:
         for event in events:
             emit(event)
     terminal = Terminal(width).feed(stream.getvalue())
@@ -173,6 +175,48 @@ def test_several_models_may_use_one_name_of_a_stage() -> None:
     assert shown[0] == "✓ Making the variants of a (0 s): 2 of 2 variants"
     assert " 1/5" in find(shown, "Making the variants of b")
     assert find(shown, "fp16")
+
+
+def devices(count: int) -> list[Event]:
+    """So many devices at work, each a step further than the one before it."""
+    events: list[Event] = []
+    for number in range(1, count + 1):
+        events.append(StageStarted(f"m{number}", f"Measuring on phone-{number}", 60, 900.0))
+        events.append(
+            StageAdvanced(f"m{number}", number, "31 °C, round 1: fp32 · none · 1 thread", 3599.0)
+        )
+    return events
+
+
+def test_a_few_devices_have_a_bar_and_a_line_each() -> None:
+    shown = [line for line in bars(devices(4)) if line]
+    assert len(shown) == 8
+    assert all("━" in line for line in shown[::2])
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_more_devices_have_a_line_each_with_what_they_do(width: int) -> None:
+    shown = [line for line in bars(devices(20), width) if line]
+    assert len(shown) == 20
+    for number, line in enumerate(shown, start=1):
+        assert re.search(rf"Measuring on phone-{number} +{number}/60 59 min 59 s left +31 °C", line)
+    assert len({line.index("/60") for line in shown}) == 1
+
+
+def test_when_there_are_more_devices_than_lines_those_behind_are_shown() -> None:
+    shown = [line for line in bars(devices(50), height=12) if line]
+    assert len(shown) == 11
+    assert [int(line.split("phone-")[1].split()[0]) for line in shown[:10]] == list(range(1, 11))
+    # 11 to 50 of 60 each.
+    assert shown[10] == "  and 40 more, 51 % done"
+
+
+def test_a_device_that_is_away_says_so() -> None:
+    away = StageAdvanced("m2", 2, "away for 12 s: the phone is offline")
+    for count in (3, 20):
+        shown = bars([*devices(count), away])
+        assert find(shown, "away for 12 s")
+        assert " 2/60" in find(shown, "phone-2 ")
 
 
 def test_notes_stand_above_the_bar_in_order() -> None:

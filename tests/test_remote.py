@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -159,13 +161,41 @@ def test_a_group_is_ended_even_where_it_ignores_sigterm(shell: str) -> None:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_group_is_ended_by_its_mark_only(shell: str) -> None:
-    group = subprocess.Popen(["sh", "-c", f": {MARK}; sleep 1000; :"], start_new_session=True)
+    script = f": {MARK}; echo begun; sleep 1000; :"
+    group = subprocess.Popen(["sh", "-c", script], start_new_session=True, stdout=subprocess.PIPE)
     try:
-        assert ask(shell, remote.end_line(group.pid, "edgebench-another")).returncode == 0
+        # Until a program has begun its command line may be empty.
+        assert group.stdout is not None
+        assert group.stdout.readline() == b"begun\n"
+        assert ask(shell, remote.end_marked_lines(["edgebench-another"])).returncode == 0
         assert group.poll() is None
-        assert ask(shell, remote.end_line(group.pid, MARK)).returncode == 0
+        assert ask(shell, remote.end_marked_lines(["edgebench-another", MARK])).returncode == 0
         assert group.wait(10) == -signal.SIGTERM
     finally:
         if group.poll() is None:
             group.kill()
             group.wait()
+        group.stdout.close()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_who_ends_a_group_is_not_ended_by_who_ends_it_too(shell: str) -> None:
+    script = f": {MARK}; (trap '' TERM; echo begun; exec sleep 1000) & wait; :"
+    group = subprocess.Popen(["sh", "-c", script], start_new_session=True, stdout=subprocess.PIPE)
+    assert group.stdout is not None
+    group.stdout.readline()
+    try:
+        # Each is the leader of a group, as what sshd starts is.
+        line = [*words_of(shell), "-c", remote.end_marked_lines([MARK])]
+        first = subprocess.Popen(line, start_new_session=True)
+        assert group.wait(30) == -signal.SIGTERM  # now its child has half a second
+        second = subprocess.Popen(line, start_new_session=True)
+        assert (first.wait(30), second.wait(30)) == (0, 0)
+        # Closed once the child, which holds it, is gone.
+        ready, _, _ = select.select([group.stdout], [], [], 10)
+        assert ready
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(group.pid, signal.SIGKILL)
+        group.wait()
+        group.stdout.close()

@@ -31,6 +31,7 @@ from devices.errors import (
     TransientDeviceError,
 )
 from devices.ssh import SshTransport
+from devices.ssh_call import Call
 from devices.ssh_files import part_of
 from tests.sshd import NOBODY, Proxy, Sshd, free_port, make_key
 
@@ -254,6 +255,28 @@ def test_what_start_up_files_print_is_no_output(sshd: Sshd, forced: SshTransport
     assert list(forced.stream(["printf", "a\nb"], deadline=soon())) == [b"a", b"b"]
 
 
+def test_nothing_of_the_users_own_start_up_files_is_read(sshd: Sshd, board: SshTransport) -> None:
+    home = board.run(["sh", "-c", 'printf %s "$HOME"'], deadline=soon()).stdout
+    assert home == os.fsencode(sshd.directory)
+    assert not any(name.startswith(".") for name in names_in(sshd.directory))
+
+
+def test_a_command_that_its_login_shell_begins_too_late_does_nothing(
+    sshd: Sshd, forced: SshTransport, tmp_path: Path
+) -> None:
+    # Goes on only when nobody listens any more, and is not ended by that.
+    start_up = "trap '' PIPE; while printf x; do sleep 0.05; done 2> /dev/null"
+    force(sshd, f'{start_up}; sh -c "$SSH_ORIGINAL_COMMAND"; touch {tmp_path}/over')
+    forced.connect(deadline=soon())
+    with pytest.raises(DeviceTimeout, match="login shell did not begin a command"):
+        forced.run(["touch", f"{tmp_path}/done"], deadline=Deadline(1))
+    for _ in range(2000):
+        if (tmp_path / "over").exists():
+            break
+        time.sleep(0.01)
+    assert names_in(tmp_path) == ["over"]
+
+
 def test_an_account_that_runs_no_commands_says_so(sshd: Sshd, forced: SshTransport) -> None:
     force(sshd, "echo This account is not available; exit 1")
     with pytest.raises(CommandFailed, match="login shell did not run the command") as caught:
@@ -337,15 +360,19 @@ def test_a_command_left_behind_is_ended_once_there_is_a_link_again(
     assert all(gone_soon(pid) for pid in pids_in(tmp_path / "pids"))
 
 
-def test_another_group_with_the_number_of_one_left_behind_is_spared(board: SshTransport) -> None:
-    other = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-    try:
-        board._left.append((other.pid, "edgebench-of-before-the-restart"))
-        board.run(["true"], deadline=soon())
-        assert alive(other.pid)
-    finally:
-        other.kill()
-        other.wait()
+def test_a_command_that_was_never_heard_of_is_ended_once_there_is_a_link_again(
+    far_board: SshTransport, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far_board.connect(deadline=soon())
+    # The link is lost after the command has begun, before anything of it has come.
+    monkeypatch.setattr(Call, "_drain", lambda *_: b"")
+    when_there(tmp_path / "pids", proxy.drop)
+    with pytest.raises(DeviceOffline):
+        far_board.run(stubborn(tmp_path / "pids"), deadline=soon())
+    monkeypatch.undo()
+    assert all(alive(pid) for pid in pids_in(tmp_path / "pids"))
+    far_board.run(["true"], deadline=soon())
+    assert all(gone_soon(pid) for pid in pids_in(tmp_path / "pids"))
 
 
 def test_a_killed_server_process_is_offline(sshd: Sshd) -> None:

@@ -7,7 +7,7 @@ The tool takes the bytes of exactly each tensor's size, by the tensor's name
 from __future__ import annotations
 
 import hashlib
-import os
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +125,8 @@ def _written(content: bytes, scratch: Path) -> Path:
     path = scratch / f"{hashlib.sha256(content).hexdigest()}.bin"
     if not path.exists():
         scratch.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{os.getpid()}")
+        # Threads of other devices write the same content at the same time.
+        fresh = path.with_suffix(f".{uuid.uuid4().hex}")
         fresh.write_bytes(content)
         fresh.replace(path)
     return path

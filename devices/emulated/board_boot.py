@@ -100,7 +100,7 @@ def write_initramfs(target: Path, image: BoardImage, seed: Mapping[str, bytes]) 
     """The initramfs of the image, and what this board alone has, in /seed."""
     entries: list[tuple[str, int, bytes]] = [
         (name, stat.S_IFDIR | 0o755, b"")
-        for name in ("bin", "dev", "modules", "proc", "root", "seed", "sys")
+        for name in ("bin", "dev", "modules", "proc", "disk", "seed", "sys")
     ]
     entries.append(("bin/busybox", stat.S_IFREG | 0o755, _of(image, "busybox")))
     entries.append(("init", stat.S_IFREG | 0o755, _of(image, "init")))

@@ -17,6 +17,8 @@ from devices.emulated.phone_state import PhoneState
 from devices.emulated.phone_su import RootServer
 
 _TICK_S = 0.5
+# So long after its last work a processor still runs at the clock that it had for it.
+_CLOCK_STAYS_S = 5.0
 
 
 class Phone:
@@ -29,8 +31,10 @@ class Phone:
         self.features = features
         self.env: Mapping[str, str] = dict(os.environ)
         self.cwd = "/"
+        self.used_at = time.monotonic()
 
     def command(self, line: str) -> list[str]:
+        self.used_at = time.monotonic()
         shell = "/system/bin/sh"
         return [*UNPRIVILEGED, shell, "-c", line] if line else [*UNPRIVILEGED, shell]
 
@@ -38,9 +42,12 @@ class Phone:
         return Path("/", path)
 
 
-def keep_warm(state: PhoneState) -> None:
-    """Move temperature and clocks with the work that is done; never returns."""
-    before = time.monotonic()
+def keep_warm(state: PhoneState, phone: Phone) -> None:
+    """Move temperature and clocks with the work that is done; never returns.
+
+    Every command raises the clocks; what a stand-in does makes warm too.
+    """
+    before = worked_at = time.monotonic()
     while True:
         time.sleep(_TICK_S)
         now = time.monotonic()
@@ -51,7 +58,8 @@ def keep_warm(state: PhoneState) -> None:
             # Not over what somebody has set in the meantime.
             if state.heat == heat and state.temperature_c == read:
                 state.set_temperature(fresh)
-        state.spend(now - before, busy=busy)
+        worked_at = now if busy else max(worked_at, phone.used_at)
+        state.spend(now - before, busy=now - worked_at < _CLOCK_STAYS_S)
         before = now
 
 
@@ -64,10 +72,11 @@ def main() -> None:
     home = Path("/emulated")
     lines = (home / "properties").read_text().splitlines()
     properties = dict(line.split("=", 1) for line in lines if "=" in line)
-    daemon = AdbDaemon(Phone(properties, frozenset(wanted["features"])), faults=Faults())
+    phone = Phone(properties, frozenset(wanted["features"]))
+    daemon = AdbDaemon(phone, faults=Faults())
     if wanted["rooted"]:
         RootServer().start()
-    threading.Thread(target=keep_warm, args=(PhoneState.inside(),), daemon=True).start()
+    threading.Thread(target=keep_warm, args=(PhoneState.inside(), phone), daemon=True).start()
     ports = {"adb": daemon.start(port=wanted["port"]), "faults": daemon.start_fault_port()}
     fresh = home / "ports.new"
     fresh.write_text(json.dumps(ports))

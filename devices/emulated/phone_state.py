@@ -17,7 +17,8 @@ BATTERY = "sys/class/power_supply/battery"
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """How a phone's processor warms up and cools down.
+    """How a phone's processor warms up and cools down. By default a launch costs it a degree
+    or two, and it needs some seconds to lose them.
 
     Attributes:
         ambient_c: where it ends when it does nothing.
@@ -26,8 +27,8 @@ class Heat:
     """
 
     ambient_c: float = 30.0
-    busy_c: float = 60.0
-    tau_s: float = 60.0
+    busy_c: float = 38.0
+    tau_s: float = 6.0
 
     def after(self, temperature_c: float, seconds: float, *, busy: bool) -> float:
         """The temperature some seconds later."""

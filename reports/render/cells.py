@@ -221,7 +221,10 @@ def _delegation(row: Row, book: NoteBook) -> Cell:
         ops = ", ".join(f"{count} {op}" for op, count in found.fallback_ops.items())
         partitions = f" in {fmt.counted(found.partitions, 'partition')}" if found.partitions else ""
         stayed = f"; stayed outside: {ops}" if ops else ""
-        notes = book.add(row, f"partly on {found.requested}{partitions}{stayed}")
+        # What the delegate itself said of them, where it did.
+        said = [line.removesuffix(".") for line in found.evidence if line.startswith("Refused")]
+        why = "; ".join([f"partly on {found.requested}{partitions}{stayed}", *said])
+        notes = book.add(row, why)
         return Cell(found.verdict, nodes, notes, share, Tone.WARN)
     tone = Tone.GOOD if found.verdict is Coverage.FULL else Tone.PLAIN
     return Cell(found.verdict, nodes, (), share, tone)
