@@ -5,38 +5,36 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.config import MeasureConfig
 from bench.errors import EdgebenchError, UserError
+from bench.estimate import launch_estimate_s
 from bench.events import Emit, Event, Note, StageAdvanced, StageFinished, StageStarted
 from bench.format import first_line
 from bench.identity import Case
 from bench.link import of_the_link, wait_until_back
-from bench.plan import launch_estimate_s
 from bench.records import LaunchRecord
 from bench.runners.base import LaunchLimits, LaunchSpec, Runner
 from bench.scheduler import MAX_REPEATS, RunPolicy, measure
 from bench.sentinel import SentinelWatch, sentinel_case, sentinel_files
 from bench.session import CaseFiles, Session, Stopped, slots
+from bench.tenancy import STEP_S, Tenancy
 from devices import sampler, telemetry
 from devices.blobs import BlobStore
-from devices.controls import ControlResult, apply_controls, restore
+from devices.controls import ControlResult
 from devices.deadline import Deadline
 from devices.device import CONTROLLER_CPU, Device
-from devices.errors import DeviceError, LeaseHeld, LeaseLost
+from devices.errors import DeviceError, LeaseLost
 from devices.facts import Facts, read_facts
-from devices.journal import Journal
 from devices.launch import Launcher, Watch
-from devices.lease import Lease, Owner, look
+from devices.lease import Lease, Owner
 from devices.telemetry import snapshot
 from devices.thermal import Cooling, gate_limit, wait_until_cool
 
-STEP_S = 60.0
 # A lease outlives its renewal by this much beside the longest launch.
 LEASE_MARGIN_S = 180.0
 # Slow links move a few hundred KiB a second.
@@ -114,7 +112,7 @@ class DeviceRun:
         }
         for times_left in range(_TAKEN_AGAIN, -1, -1):
             try:
-                with self._leased() as lease, self._controlled(lease) as controls:
+                with self._tenancy().held() as (lease, controls):
                     facts = self._facts()
                     self._measure(facts, runners, lease, controls)
                 return
@@ -137,6 +135,15 @@ class DeviceRun:
                     pause=self._pause,
                 )
 
+    def _tenancy(self) -> Tenancy:
+        return Tenancy(
+            device=self.device,
+            owner=self.owner,
+            wanted={**self.device.controls, **self.config.controls},
+            ttl_s=self.limits.timeout_s + LEASE_MARGIN_S,
+            say=lambda message: self._say(message, "warning"),
+        )
+
     def _facts(self) -> Facts:
         """What it is. Raises: UserError where another unit than before answers."""
         facts = read_facts(self.device.transport, deadline=Deadline(STEP_S))
@@ -149,76 +156,6 @@ class DeviceRun:
                 f"was replaced on purpose, tell it by `edgebench devices facts {self.name}`"
             )
         return facts
-
-    @contextmanager
-    def _leased(self) -> Iterator[Lease]:
-        try:
-            lease = self._acquire(force=False)
-        except LeaseHeld:
-            transport, place = self.device.transport, self.device.lease_place
-            state = look(transport, place, deadline=Deadline(STEP_S))
-            if state is None or state.owner is None or not self.owner.outlived(state.owner):
-                raise
-            lease = self._acquire(force=True)
-        try:
-            yield lease
-        finally:
-            # What cannot be released now expires by itself.
-            with suppress(DeviceError):
-                lease.release(deadline=Deadline(STEP_S))
-
-    def _acquire(self, *, force: bool) -> Lease:
-        return Lease.acquire(
-            self.device.transport,
-            self.device.lease_place,
-            self.owner,
-            deadline=Deadline(STEP_S),
-            ttl_s=self.limits.timeout_s + LEASE_MARGIN_S,
-            replay=self._put_back,
-            force=force,
-        )
-
-    @contextmanager
-    def _controlled(self, lease: Lease) -> Iterator[tuple[ControlResult, ...]]:
-        wanted = {**self.device.controls, **self.config.controls}
-        try:
-            results = apply_controls(
-                self.device.transport,
-                self.device.kind,
-                self.device.by_network,
-                wanted,
-                lease.journal,
-                deadline=Deadline(STEP_S),
-            )
-            for result in results:
-                if result.outcome in ("refused", "unsupported"):
-                    self._say(f"{result.name} = {result.wanted}: {result.reason}", "warning")
-            yield results
-        finally:
-            self._restore(lease)
-
-    def _restore(self, lease: Lease) -> None:
-        """Put back what was changed; what cannot be stays in the journal and is said."""
-        try:
-            self._put_back(lease.journal)
-        except DeviceError as error:
-            self._say(
-                f"is not as it was found ({error.message}); the next run or "
-                f"`edgebench devices unlock {self.name}` puts it back",
-                "warning",
-            )
-
-    def _put_back(self, journal: Journal) -> None:
-        """Undo what is in a journal. Raises: what devices.controls.restore raises."""
-        left = restore(
-            self.device.transport,
-            journal,
-            deadline=Deadline(STEP_S),
-            over_network=self.device.by_network,
-        )
-        for item in left:
-            if not item.restored:
-                self._say(f"{item.name} could not be put back: {item.reason}", "warning")
 
     def _measure(
         self,

@@ -9,7 +9,8 @@ from bench.errors import EdgebenchError
 from devices.deadline import Deadline
 from devices.device import Device
 from devices.errors import DeviceError, TransientDeviceError, Unauthorized
-from devices.launch import LaunchLost, LaunchTimeout
+from devices.launch import LaunchTimeout
+from devices.launch_output import LaunchLost
 
 _ANSWER_S = 30.0
 _LOOK_EVERY_S = 2.0

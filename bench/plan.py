@@ -34,15 +34,6 @@ SAMPLES = ("calibration", "holdout", "train")
 RUNNER_KIND: RunnerKind = "invoke_loop"
 ACCURACY_GATES = {"accuracy_ratio_min", "accuracy_drop_max_points"}
 
-# What one step takes on two cores of a small x86-64 machine, in seconds: only for
-# the estimate before anything of this run has been timed.
-LAUNCH_OVERHEAD_S = 0.4
-LOAD_TENSORFLOW_S = 8.0
-MAKE_VARIANT_S = 1.0
-CALIBRATE_S = 1.0
-TRAIN_S = 19.0
-EVALUATE_S = 1.5
-
 _USUAL_ABI = "arm64-v8a"
 
 T = TypeVar("T")
@@ -296,68 +287,3 @@ def round_order(items: Sequence[T], key: Callable[[T], str], *, seed: int, index
     order = sorted(items, key=key)
     random.Random(sha256_of([seed, index])).shuffle(order)  # noqa: S311 (not for secrets)
     return order
-
-
-def launch_estimate_s(limits: LaunchLimits) -> float:
-    """Seconds that one launch takes before any has been timed."""
-    return LAUNCH_OVERHEAD_S + limits.warmup_min_s + 1.5 * limits.measure_min_s
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """Seconds that a plan will take, by part."""
-
-    make_s: float
-    evaluate_s: float
-    measure_s: float
-    launches: int
-
-    @property
-    def total_s(self) -> float:
-        return self.make_s + self.evaluate_s + self.measure_s
-
-
-def _measure_s(plan: Plan, cases: Sequence[Case]) -> float:
-    """The slowest device's own time, and then that of those that take up this machine."""
-    per_case_s = plan.config.measure.rounds * launch_estimate_s(plan.limits)
-    alone_s, slowest_s = 0.0, 0.0
-    for device in plan.devices:
-        own_s = per_case_s * sum(case.device == device.name for case in cases)
-        if takes_controller(device):
-            alone_s += own_s
-        else:
-            slowest_s = max(slowest_s, own_s)
-    return alone_s + slowest_s
-
-
-def takes_controller(device: DeviceEntry) -> bool:
-    """Whether measuring on it takes up the processor of this machine."""
-    return device.kind == "local" or device.shares_controller
-
-
-def _make_s(variant: str) -> float:
-    recipe = RECIPES[variant]
-    extra = CALIBRATE_S * recipe.needs_calibration + TRAIN_S * recipe.needs_training
-    return MAKE_VARIANT_S + extra
-
-
-def estimate(plan: Plan) -> Estimate:
-    """How long a plan will take on a small machine, told before it starts."""
-    cases = expand(plan)
-    launches = len(cases) * plan.config.measure.rounds
-    make_s = 0.0
-    for model in plan.config.model:
-        made = [v for v in plan.variants[model.name] if v not in model.files]
-        converted = bool(made) and model.source is not None and not is_tflite(model.source)
-        make_s += sum(_make_s(v) for v in made) + LOAD_TENSORFLOW_S * converted
-    evaluated = sum(
-        len(plan.variants[model.name]) * len(kernels_of(plan.config))
-        for model in plan.config.model
-        if model.holdout is not None
-    )
-    return Estimate(
-        make_s=make_s,
-        evaluate_s=EVALUATE_S * evaluated / 2,
-        measure_s=_measure_s(plan, cases),
-        launches=launches,
-    )

@@ -141,9 +141,10 @@ class Measurement:
         count: number of samples, also where they are not there.
         stats_version: bench.stats.STATS_VERSION that p50_us ... max_us were computed by.
         invokes_per_sample: 1, unless the timer's own cost forced batching.
-        p50_us, p90_us, p95_us, mean_us, min_us, max_us: of samples_ns; p90_us and
-            p95_us are None with `p90_reason` where they cannot be stated, p50_us where
-            the tool prints no median (p50_source UNAVAILABLE).
+        p50_us, p90_us, p95_us, mean_us, min_us, max_us: of samples_ns (mean, least and
+            greatest of every sample where the runner tells them all); p90_us and p95_us are
+            None with `p90_reason` where they cannot be stated, p50_us where the tool prints
+            no median (p50_source UNAVAILABLE).
         first_inference_us: the first invoke; None where not measured.
         load_us, allocate_us: interpreter construction; allocate_tensors(); None where the
             runner does not tell them apart.

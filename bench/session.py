@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.conditions import CONTEXT, Conditions, Left, conditions_of, context_of, with_energy
 from bench.errors import EdgebenchError
 from bench.identity import Case, launch_id
 from bench.link import DeviceAway, of_the_link, wait_until_back
@@ -31,13 +32,10 @@ from devices.errors import (
     Unauthorized,
 )
 from devices.facts import Facts
-from devices.launch import NO_WATCH, Launcher, LaunchOutput, LaunchTimeout, Watch
-from devices.power import energy_mj_per_invoke
-from devices.sampler import TelemetryPoint, UnreadableSamples, parse_samples
-from devices.telemetry import Snapshot, UnreadableState, mean_khz, parse_snapshot
+from devices.launch import NO_WATCH, Launcher, LaunchTimeout, Watch
+from devices.telemetry import mean_khz
 
 HOUSEKEEPING_S = 30.0
-_CONTEXT = "edgebench.json"
 # What never arrives whole, over a link that stands, is no matter of waiting.
 _MOST_SPOILT = 5
 _ENDED = (-signal.SIGTERM, -signal.SIGKILL)
@@ -211,16 +209,16 @@ class Session:
                 identifier,
                 argv,
                 files=prepared.files,
-                texts={**prepared.texts, _CONTEXT: json.dumps(context)},
+                texts={**prepared.texts, CONTEXT: json.dumps(context)},
                 env=env,
                 deadline=Deadline(self.limits.timeout_s),
-                results=(*prepared.results, _CONTEXT),
+                results=(*prepared.results, CONTEXT),
                 watch=self.watch,
             )
         except DeviceError as error:
             left = self._after(error, identifier, prepared.results)
         else:
-            left = _Left(output, None, context)
+            left = Left(output, None, context)
         if isinstance(left.error, NoSpace):
             # All that follow would fail alike, and none of it is the fault of a case.
             raise left.error
@@ -256,10 +254,10 @@ class Session:
                     raise
                 self._come_back(error)
 
-    def _after(self, error: DeviceError, identifier: str, results: Sequence[str]) -> _Left:
+    def _after(self, error: DeviceError, identifier: str, results: Sequence[str]) -> Left:
         """What is left of a launch whose call failed: the link may have, and not the launch."""
         if self._stop.is_set() or not of_the_link(error):
-            return _Left(None, error, {})
+            return Left(None, error, {})
         waited_s = self._come_back(error)
         left = self._collect(identifier, results)
         if isinstance(left.error, PathMissing):
@@ -267,23 +265,23 @@ class Session:
             left = replace(left, error=error)
         return replace(left, link=f"{error}; back after {waited_s:.0f} s")
 
-    def _collect(self, identifier: str, results: Sequence[str]) -> _Left:
+    def _collect(self, identifier: str, results: Sequence[str]) -> Left:
         deadline = Deadline(self.limits.timeout_s)
         spoilt = 0
         while True:
             try:
                 output = self.launcher.wait(
-                    identifier, deadline=deadline, results=(*results, _CONTEXT)
+                    identifier, deadline=deadline, results=(*results, CONTEXT)
                 )
             except (DeviceOffline, TransferError, Unauthorized) as error:
                 spoilt += isinstance(error, TransferError)
                 if self._stop.is_set() or spoilt > _MOST_SPOILT:
-                    return _Left(None, error, {})
+                    return Left(None, error, {})
                 self._come_back(error)
                 continue
             except DeviceError as error:
-                return _Left(None, error, {})
-            return _Left(output, None, _context(output))
+                return Left(None, error, {})
+            return Left(output, None, context_of(output))
 
     def _come_back(self, error: DeviceError) -> float:
         """Wait until the device answers again; seconds waited. Raises: DeviceAway, Stopped."""
@@ -304,7 +302,7 @@ class Session:
         self,
         slot: Slot,
         files: CaseFiles,
-        left: _Left,
+        left: Left,
         context: Mapping[str, Any] | None = None,
         duration_s: float | None = None,
     ) -> LaunchRecord:
@@ -327,9 +325,9 @@ class Session:
         else:
             assert left.error is not None
             outcome, failure = self._lost(left.error)
-        seen = _conditions(left, context)
+        seen = conditions_of(left, context)
         if measurement is not None:
-            measurement = _with_energy(measurement, seen)
+            measurement = with_energy(measurement, seen)
         started = context.get("started_utc")
         spent_s = 0.0 if left.output is None else left.output.duration_s
         return LaunchRecord(
@@ -357,7 +355,7 @@ class Session:
             return Outcome.TIMED_OUT, Failure("timeout", limit, str(error))
         return Outcome.DEVICE_FAILED, Failure("device", str(error))
 
-    def _taints(self, case: Case, measurement: Measurement, seen: _Conditions) -> tuple[str, ...]:
+    def _taints(self, case: Case, measurement: Measurement, seen: Conditions) -> tuple[str, ...]:
         best = self.best_khz.setdefault(case.case_id, {})
         if seen.before is not None and seen.after is not None:
             for policy, khz in mean_khz(seen.before, seen.after).items():
@@ -397,85 +395,3 @@ def slots(cases: Iterable[Case], rounds: int, attempts: int) -> Iterable[Slot]:
 def _of_this_model(measurement: Measurement, files: CaseFiles) -> bool:
     """Whether the runner hashed the very file it was given; True where it hashes none."""
     return bool(measurement.runtime.get("model_sha256", files.model_sha256) == files.model_sha256)
-
-
-@dataclass(frozen=True, slots=True)
-class _Left:
-    """What a launch left behind, or how the device failed.
-
-    context: what was written beside it when it was started; {} where that is lost.
-    link: what happened to the link meanwhile.
-    """
-
-    output: LaunchOutput | None
-    error: DeviceError | None
-    context: Mapping[str, Any]
-    link: str = ""
-
-
-def _context(output: LaunchOutput) -> Mapping[str, Any]:
-    try:
-        found = json.loads(output.files.get(_CONTEXT, b"{}"))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-@dataclass(frozen=True, slots=True)
-class _Conditions:
-    """The device before, during and after a launch; None is "it did not tell"."""
-
-    before: Snapshot | None
-    after: Snapshot | None
-    samples: Sequence[TelemetryPoint]
-    found: Mapping[str, Any]
-    link: str
-
-    def to_json(self) -> dict[str, Any]:
-        told: dict[str, Any] = {
-            "before": None if self.before is None else self.before.to_json(),
-            "after": None if self.after is None else self.after.to_json(),
-            **self.found,
-        }
-        if self.samples:
-            told["samples"] = [point.to_json() for point in self.samples]
-        if self.link:
-            told["link"] = self.link
-        return told
-
-
-def _conditions(left: _Left, context: Mapping[str, Any]) -> _Conditions:
-    output = left.output
-    samples: Sequence[TelemetryPoint] = ()
-    if output is not None and output.samples:
-        # A sampler that says nothing readable costs its own lines and no measurement.
-        with suppress(UnreadableSamples):
-            samples = parse_samples(output.samples)
-    return _Conditions(
-        before=None if output is None else _snapshot_of(output.before),
-        after=None if output is None else _snapshot_of(output.after),
-        samples=samples,
-        found=context.get("ready") or {},
-        link=left.link,
-    )
-
-
-def _snapshot_of(text: bytes) -> Snapshot | None:
-    try:
-        return parse_snapshot(text.decode("utf-8", "replace"))
-    except UnreadableState:
-        return None
-
-
-def _with_energy(measurement: Measurement, seen: _Conditions) -> Measurement:
-    if seen.before is None or seen.after is None:
-        return replace(measurement, energy_reason="the device did not tell its state")
-    invokes = measurement.count * measurement.invokes_per_sample
-    energy, reason = energy_mj_per_invoke(
-        seen.samples,
-        seen.before,
-        seen.after,
-        mean_us=measurement.mean_us,
-        measured_s=invokes * measurement.mean_us / 1e6,
-    )
-    return replace(measurement, energy_mj_per_invoke=energy, energy_reason=reason)

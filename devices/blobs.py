@@ -88,6 +88,7 @@ class BlobStore:
             )
         if self._present.get(found) in (True, executable):
             return found
+        there: str | None = None
         for pushes_left in range(_PUSHES, -1, -1):
             there, there_executable = self._check(found, deadline)
             if there == found and there_executable in (True, executable):

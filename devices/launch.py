@@ -15,30 +15,24 @@ import tarfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from devices import launch_sh
 from devices.blobs import BlobStore
 from devices.deadline import Deadline
 from devices.errors import (
-    CommandFailed,
-    CommandNotFound,
     DeviceError,
     DeviceOffline,
     DeviceTimeout,
-    NoSpace,
-    PathMissing,
     TransferError,
-    TransientDeviceError,
 )
+from devices.launch_output import LaunchLost, LaunchOutput, error_of, parse_output
 from devices.transport import CommandResult, Transport
 
 _LAUNCH_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESULT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
-_HEADER = re.compile(rb"edgebench-launch (\d+) (\d+|-) ([\d.]+) ([\d.]+)\n")
-_PART = re.compile(rb"(?:(\d+)|-) (\d+)\n")
 _RECONNECT_S = 1.0
 _CLEAN_UP_S = 15.0
 # A device that says nothing for so much longer than it was to wait is out of reach.
@@ -50,7 +44,6 @@ _MOST_KIB = 32 * 1024
 # The wrapper ends a launch that its controller has forgotten, later than any controller.
 _LIMIT_MARGIN_S = 60
 _PRIVATE = ".launch"
-_FIXED_PARTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,36 +62,8 @@ class Watch:
 NO_WATCH = Watch()
 
 
-class LaunchLost(TransientDeviceError):
-    """A launch ended without an exit status: its wrapper was killed, or the device restarted."""
-
-
 class LaunchTimeout(DeviceTimeout):
     """The program did not end in time; the device answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class LaunchOutput:
-    """What a finished launch left behind.
-
-    Attributes:
-        exit_code: of the program; negative is minus the signal that killed it; 127 and
-            126 are sh's words for a program that is not there or cannot be executed.
-        stdout, stderr: whole up to 32 MiB; of a longer one both ends, and between them a
-            line that says how much is left out.
-        duration_s: from start to end by the device's uptime, to 10 ms.
-        files: name -> content of those of the files asked for that are there.
-        before, after, samples: what the scripts of its Watch said; b"" without one.
-    """
-
-    exit_code: int
-    stdout: bytes
-    stderr: bytes
-    duration_s: float
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    before: bytes = b""
-    after: bytes = b""
-    samples: bytes = b""
 
 
 class Launcher:
@@ -203,7 +168,7 @@ class Launcher:
                 self._blobs.forget()
             result = self._lay_out(directory, files, archive, head, tail, deadline)
         if result.exit_code != 0:
-            raise _error(result, launch_id)
+            raise error_of(result, launch_id)
 
     def wait(
         self, launch_id: str, *, deadline: Deadline, results: Sequence[str] = ()
@@ -243,13 +208,13 @@ class Launcher:
         """
         result = self._script(launch_sh.END, self.directory(launch_id), deadline=deadline)
         if result.exit_code != 0:
-            raise _error(result, launch_id)
+            raise error_of(result, launch_id)
 
     def remove(self, launch_id: str, *, deadline: Deadline) -> None:
         """End a launch if it still runs, and remove its directory. Raises as `end`."""
         result = self._script(launch_sh.REMOVE, self.directory(launch_id), deadline=deadline)
         if result.exit_code != 0:
-            raise _error(result, launch_id)
+            raise error_of(result, launch_id)
 
     def _lay_out(
         self,
@@ -298,7 +263,7 @@ class Launcher:
         if result.exit_code == launch_sh.RUNNING:
             return False
         if result.exit_code != 0:
-            raise _error(result, launch_id)
+            raise error_of(result, launch_id)
         return True
 
     def _fetch(self, launch_id: str, results: Sequence[str]) -> LaunchOutput:
@@ -316,8 +281,8 @@ class Launcher:
                 device=timeout.device,
             ) from timeout
         if result.exit_code != 0:
-            raise _error(result, launch_id)
-        return _parse(result, launch_id, results)
+            raise error_of(result, launch_id)
+        return parse_output(result, launch_id, results)
 
     def _timed_out(self, launch_id: str, deadline: Deadline) -> LaunchTimeout:
         try:
@@ -359,87 +324,3 @@ def _tar(texts: Mapping[str, str]) -> bytes | None:
             member.mtime = 1_000_000_000  # GNU tar warns of a date of 0
             archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
-
-
-def _parse(result: CommandResult, launch_id: str, results: Sequence[str]) -> LaunchOutput:
-    cut_off = TransferError(
-        f"the output of launch {launch_id} did not arrive whole",
-        device=result.device,
-        stderr=result.stderr,
-    )
-    header = _HEADER.match(result.stdout)
-    if header is None:
-        raise cut_off
-    at = header.end()
-    sizes: list[tuple[int | None, int]] = []
-    for _ in range(_FIXED_PARTS + len(results)):
-        part = _PART.match(result.stdout, at)
-        if part is None:
-            raise cut_off
-        sizes.append((None if part[1] is None else int(part[1]), int(part[2])))
-        at = part.end()
-    if len(result.stdout) - at != sum(sent for _, sent in sizes):
-        raise cut_off
-    parts: list[bytes | None] = []
-    for size, sent in sizes:
-        body = result.stdout[at : at + sent]
-        at += sent
-        parts.append(None if size is None else _whole(body, size))
-    stdout, stderr, before, after, samples, *files = parts
-    return LaunchOutput(
-        exit_code=int(header[1]) if header[2] == b"-" else -int(header[2]),
-        stdout=stdout or b"",
-        stderr=stderr or b"",
-        duration_s=round(float(header[4]) - float(header[3]), 2),
-        files={n: f for n, f in zip(results, files, strict=True) if f is not None},
-        before=before or b"",
-        after=after or b"",
-        samples=samples or b"",
-    )
-
-
-def _whole(body: bytes, size: int) -> bytes:
-    """A part as it is, or its two ends with a word on what lies between."""
-    if len(body) == size:
-        return body
-    half = len(body) // 2
-    gap = f"\n[edgebench: {size - len(body)} bytes left out]\n".encode()
-    return body[:half] + gap + body[half:]
-
-
-def _error(result: CommandResult, launch_id: str) -> DeviceError:
-    """The typed error for an exit code of a script that is not zero."""
-    kind: type[DeviceError] = CommandFailed
-    match result.exit_code:
-        case launch_sh.NO_LAUNCH:
-            kind, message = PathMissing, f"there is no launch {launch_id}"
-        case launch_sh.VANISHED:
-            kind = LaunchLost
-            message = (
-                f"launch {launch_id} ended without an exit status: its wrapper was killed"
-                " (out of memory?) or the device restarted"
-            )
-        case launch_sh.LIMIT:
-            kind = LaunchLost
-            message = f"launch {launch_id} outlived its limit and was ended on the device"
-        case launch_sh.FULL:
-            kind = NoSpace
-            message = f"the disk was full when launch {launch_id} ended; free space on it"
-        case launch_sh.NOT_STARTED:
-            kind, message = TransientDeviceError, f"launch {launch_id} was not started"
-        case launch_sh.NO_BLOB:
-            kind = TransferError
-            message = f"a file of launch {launch_id} is gone from the device"
-        case launch_sh.SURVIVED:
-            message = f"a process of launch {launch_id} survived SIGKILL: restart the device"
-        case launch_sh.NO_SETSID:
-            kind, message = CommandNotFound, "there is no setsid (util-linux, busybox, toybox)"
-        case _ if b"No space left on device" in result.stderr:
-            kind, message = NoSpace, f"no space for launch {launch_id}"
-        case launch_sh.KILLED | -9:
-            # The step, and not the launch: what it was to bring still lies there.
-            kind = TransferError
-            message = f"a step of launch {launch_id} was killed on the device (out of memory?)"
-        case _:
-            message = f"a step of launch {launch_id} failed"
-    return kind(message, device=result.device, exit_code=result.exit_code, stderr=result.stderr)

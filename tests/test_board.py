@@ -22,7 +22,8 @@ from devices.emulated.board_boot import MODELS
 from devices.errors import DeviceOffline, LeaseLost, Unauthorized
 from devices.facts import read_facts
 from devices.journal import Journal
-from devices.launch import Launcher, LaunchLost, Watch
+from devices.launch import Launcher, Watch
+from devices.launch_output import LaunchLost
 from devices.lease import Lease, Owner, look
 from devices.sampler import parse_samples
 from devices.ssh import SshTransport

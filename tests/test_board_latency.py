@@ -31,7 +31,8 @@ from devices.deadline import Deadline
 from devices.emulated.board import EmulatedBoard
 from devices.emulated.board_image import PYTHON
 from devices.facts import read_facts
-from devices.launch import Launcher, LaunchOutput, Watch
+from devices.launch import Launcher, Watch
+from devices.launch_output import LaunchOutput
 from devices.sampler import parse_samples
 from tests.boards import device_of
 from tests.test_recorded_clock_native import TOOL, needs

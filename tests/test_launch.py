@@ -29,7 +29,8 @@ from devices.errors import (
     TransferError,
     TransientDeviceError,
 )
-from devices.launch import Launcher, LaunchLost, LaunchOutput, Watch
+from devices.launch import Launcher, Watch
+from devices.launch_output import LaunchLost, LaunchOutput
 from devices.local import LocalTransport
 
 NO_FILES: Mapping[str, Path] = {}

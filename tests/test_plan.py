@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from bench.config import VARIANTS
 from bench.errors import UserError
+from bench.estimate import estimate
 from bench.identity import Case, DelegateSpec
-from bench.plan import Plan, all_cells, estimate, expand, resolve, round_order, variants_of
+from bench.plan import Plan, all_cells, expand, resolve, round_order, variants_of
 from bench.planfile import parse_plan
 from devices.inventory import parse_inventory
 

@@ -14,7 +14,8 @@ from bench.cli.progress import duration, progress
 from bench.cli.run import execute
 from bench.config import VARIANTS
 from bench.errors import UserError
-from bench.plan import Plan, estimate, resolve
+from bench.estimate import estimate
+from bench.plan import Plan, resolve
 from bench.planfile import read_plan
 from devices.inventory import Inventory
 

@@ -25,7 +25,8 @@ from bench.cli.lab import (
 from bench.cli.progress import duration, progress
 from bench.config import VARIANTS, PlanConfig
 from bench.errors import UserError
-from bench.plan import Plan, all_cells, estimate, expand, resolve
+from bench.estimate import estimate
+from bench.plan import Plan, all_cells, expand, resolve
 from bench.planfile import read_plan
 
 
