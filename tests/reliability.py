@@ -313,14 +313,14 @@ def problems_of(
     ran: Ran,
     *,
     crashes: int = 0,
-    unwritten: bool = False,
+    unwritten: frozenset[str] = frozenset(),
     ended_by_us: bool = False,
 ) -> list[str]:
     """What is wrong with a run that was completed; nothing is as it should be.
 
     Args:
         crashes: how many programs were killed on the device.
-        unwritten: whether the device could not write down what a program said.
+        unwritten: launches whose output a full disk cut off, so that they are made again.
         ended_by_us: whether Ctrl-C ended a launch, which then is made again.
     """
     found = []
@@ -331,10 +331,10 @@ def problems_of(
         found.append("a launch is stored twice")
     answered = {i for i, r in records.items() if r.measurement is not None}
     crashed = {i for i, r in records.items() if r.outcome is Outcome.CRASHED}
-    again = {i for i in ran.begun if ran.begun.count(i) > 1}
-    if twice := again if not (unwritten or ended_by_us) else again & ran.ended_twice:
+    again = {i for i in ran.begun if ran.begun.count(i) > 1} - unwritten
+    if twice := again & ran.ended_twice if ended_by_us else again:
         found.append(f"{len(twice)} launches ran twice")
-    if not unwritten and (lost := ran.ended - answered):
+    if lost := ran.ended - answered - unwritten:
         found.append(f"{len(lost)} launches that ended on the device are lost")
     if invented := answered - ran.ended:
         found.append(f"{len(invented)} results of launches that did not end")

@@ -5,6 +5,7 @@ docs/reliability.md is written from these cells by scripts/reliability.
 
 from __future__ import annotations
 
+import re
 import signal
 import tempfile
 import time
@@ -139,6 +140,10 @@ def _cell(rig: Rig, fault: str, moment: str) -> Cell:
             rig.wipe()
 
 
+# What edgebench says of a launch that it does not trust and makes again.
+_CUT_OFF = re.compile(r"the disk was full when launch ([0-9a-f]{64}) ended")
+
+
 def _complete(rig: Rig, lab: Lab) -> list[list[str]]:
     """Resume until nothing is missing; the problems on the way."""
     said = []
@@ -157,16 +162,15 @@ def _judged(
     rig.settle()
     data = stored(lab)
     crashes = int("the program" in fault and moment == "run")
-    unwritten = fault == FULL and moment == "run"
+    reasons = "; ".join(message for messages in said for message in messages)
     wrong = problems_of(
         data,
         rig.ran(),
         crashes=crashes,
-        unwritten=unwritten,
+        unwritten=frozenset(_CUT_OFF.findall(reasons)) if fault == FULL else frozenset(),
         ended_by_us=fault == CTRL_C and moment == "run",
     )
     wrong += rig.dirt()
-    reasons = "; ".join(message for messages in said for message in messages)
     outcome = KEPT if not wrong else "; ".join(wrong) + (f" ({reasons})" if reasons else "")
     return Cell(fault, moment, told(data, said), took_s, outcome)
 
