@@ -13,15 +13,15 @@ from devices.ssh import SshTransport
 from tests.boards import WHEELS, start
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pi() -> Iterator[EmulatedBoard]:
-    """A Pi 4 for all tests; whoever switches it off switches it on again."""
+    """A Pi 4 for the tests of a module; whoever switches it off switches it on again."""
     board = start(EmulatedBoard(wheels=WHEELS))
     yield board
     board.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def steady_pi() -> Iterator[EmulatedBoard]:
     """A Pi 4 whose clock counts instructions; never switched off."""
     board = start(EmulatedBoard(icount=True, wheels=WHEELS, name="edgebench-steady-pi"))
