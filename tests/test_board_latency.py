@@ -268,6 +268,7 @@ def test_the_recorded_clock_proves_itself_on_the_board(bench: Bench, clock_tool:
     found = rebuild(output.files["clock"], *lines)
     assert isinstance(found, Rebuilt), found
     assert (len(found.warmup_ns), len(found.samples_ns)) == (60, 300)
-    assert plain.avg is not None
-    # Both means are of a clock that counts instructions: the difference is the recording's.
-    assert lines[1].avg == pytest.approx(plain.avg, rel=0.05)
+    assert plain.median is not None
+    # Of a clock that counts instructions, and medians, because a mean of 60 ms is ruled by
+    # whatever else had the only CPU then: the difference is the recording's.
+    assert lines[1].median == pytest.approx(plain.median, rel=0.05)
