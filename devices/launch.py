@@ -201,7 +201,7 @@ class Launcher:
         return self._fetch(launch_id, results) if self._wait(launch_id, 0) else None
 
     def end(self, launch_id: str, *, deadline: Deadline) -> None:
-        """End the process group of a launch: SIGTERM, after a second SIGKILL, until it is gone.
+        """End the process group of a launch: SIGTERM, after 3 s SIGKILL, until it is gone.
 
         Does nothing where there is no such launch or it has ended.
         Raises: CommandFailed (a process survived SIGKILL), and what Transport.run raises.

@@ -168,8 +168,8 @@ end() {
     tries=0
     while alive; do
         tries=$((tries + 1))
-        [ "$tries" -lt 40 ] || exit 87
-        [ "$tries" -lt 10 ] || kill -KILL "-$group" 2> /dev/null
+        [ "$tries" -lt 60 ] || exit 87
+        [ "$tries" -lt 30 ] || kill -KILL "-$group" 2> /dev/null
         nap
     done
 }
