@@ -113,7 +113,8 @@ class DeviceRun:
         for times_left in range(_TAKEN_AGAIN, -1, -1):
             try:
                 with self._tenancy().held() as (lease, controls):
-                    facts = self._facts()
+                    if times_left < _TAKEN_AGAIN:
+                        facts = self._facts()
                     self._measure(facts, runners, lease, controls)
                 return
             except LeaseLost as lost:

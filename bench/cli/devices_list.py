@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli.devices_pick import roll_call
-from bench.cli.lab import inventory_option, stored_facts
+from bench.cli.lab import find_inventory, inventory_option, roll_call, stored_facts
 
 _EACH_S = 5.0
 
@@ -34,7 +33,7 @@ def list_devices(as_json: bool, no_probe: bool, inventory_path: Path | None) -> 
         return survey(spotted.entry, Deadline(_EACH_S)) if spotted.usable else None
 
     with Console(stderr=True).status("asking the devices"):
-        roll = roll_call(inventory_path)
+        roll = roll_call(find_inventory(inventory_path))
         seen = [None] * len(roll.devices) if no_probe else side_by_side(ask, roll.devices)
     rows = [
         row_of(spotted, told, stored_facts(spotted.entry.name))

@@ -6,26 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.lab import find_inventory, known_socs
+from bench.cli.lab import find_inventory, known_socs, roll_call
 from bench.errors import UserError
 
 if TYPE_CHECKING:
     from devices.inventory import DeviceEntry
-    from devices.roll_call import RollCall
-
-_ADB_S = 10.0
-
-
-def roll_call(inventory_path: Path | None) -> RollCall:
-    """The devices of the inventory and those that adb lists. Raises: UserError."""
-    from devices.deadline import Deadline
-    from devices.roll_call import call_roll
-
-    inventory = find_inventory(inventory_path)
-    try:
-        return call_roll(inventory, Deadline(_ADB_S))
-    except ValueError as error:
-        raise UserError(str(error)) from None
 
 
 def chosen(selectors: Sequence[str], inventory_path: Path | None) -> tuple[DeviceEntry, ...]:
@@ -39,7 +24,7 @@ def chosen(selectors: Sequence[str], inventory_path: Path | None) -> tuple[Devic
     named = [inventory.entries[name] for name in selectors if name in inventory.entries]
     # Of a board by its name adb has nothing to say, and its server need not be started.
     if not named or len(named) < len(selectors):
-        found = roll_call(inventory_path).devices
+        found = roll_call(inventory).devices
         inventory = Inventory([spotted.entry for spotted in found], inventory.path)
     try:
         return inventory.select(selectors or ["all"], socs=known_socs(inventory))

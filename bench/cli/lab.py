@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from devices.device import Device
     from devices.facts import Facts
     from devices.inventory import DeviceEntry
+    from devices.roll_call import RollCall
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,6 +70,17 @@ def find_inventory(given: Path | None, beside: Path | None = None) -> Inventory:
     return Inventory(())
 
 
+def roll_call(inventory: Inventory) -> RollCall:
+    """The devices of the inventory and those that adb lists. Raises: UserError."""
+    from devices.deadline import Deadline
+    from devices.roll_call import call_roll
+
+    try:
+        return call_roll(inventory, Deadline(_ROLL_CALL_S))
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
 def with_phones(inventory: Inventory, selectors: Sequence[str]) -> Inventory:
     """The inventory and, where a selector may mean them, the phones that adb lists beside it.
 
@@ -77,13 +89,7 @@ def with_phones(inventory: Inventory, selectors: Sequence[str]) -> Inventory:
     """
     if all(s in inventory.entries or s.startswith(_WRITTEN_DOWN) for s in selectors):
         return inventory
-    from devices.deadline import Deadline
-    from devices.roll_call import call_roll
-
-    try:
-        found = call_roll(inventory, Deadline(_ROLL_CALL_S)).devices
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    found = roll_call(inventory).devices
     beside = [spotted.entry for spotted in found if spotted.usable and not spotted.recorded]
     return Inventory([*inventory.entries.values(), *beside], inventory.path)
 
