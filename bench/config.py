@@ -22,7 +22,9 @@ Variant = Literal[
     "select-tf-ops",
 ]
 Delegate = Literal["none", "xnnpack", "gpu", "nnapi", "npu", "edgetpu", "hexagon", "external"]
-RunnerKind = Literal["invoke_loop", "benchmark_model", "benchmark_litert", "benchmark_app"]
+RunnerKind = Literal[
+    "invoke_loop", "litert", "benchmark_model", "benchmark_litert", "benchmark_app"
+]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 # What a plan measures unless it names variants itself.
 MAIN_VARIANTS: tuple[Variant, ...] = ("fp32", "fp16", "dynamic", "int8", "int8-qat")
@@ -156,6 +158,18 @@ class ModelConfig(_Frozen):
         return self
 
 
+class DelegateConfig(_Frozen):
+    """A delegate with options of its own; its bare name is the same without any.
+
+    Attributes:
+        options: of the runner that measures it (docs/delegates.md); "path" and "options" of
+            an external one.
+    """
+
+    name: Delegate
+    options: dict[str, str] = Field(default_factory=dict)
+
+
 class MeasureConfig(_Frozen):
     """What is measured and how often (METHOD sections 1, 2, 4 and 5).
 
@@ -168,6 +182,13 @@ class MeasureConfig(_Frozen):
             over what the inventory says; "require" of a value is spelled "performance!".
         away_s: how long a device that is out of reach is waited for before its queue is
             given up; everybody else goes on.
+        delegates: names, or {name = ..., options = {...}}; the same one may be there with
+            several options.
+        profile, numerics: "once": after the timed launches, one that profiles each op, and
+            one whose answers are held against the plain kernels' on this machine.
+        numerics_samples: inputs of a numerics launch, the first of the holdout, or drawn.
+        device_accuracy: samples of the holdout that each case answers on its device, for the
+            accuracy there; "all", or 0 for none.
         start_c, cool_s: no launch starts hotter than this (None: within 3 degrees of the
             case's first launch), and how long to wait for it at most.
         precision: with it, rounds are added until the half width of each case's
@@ -175,7 +196,7 @@ class MeasureConfig(_Frozen):
     """
 
     variants: tuple[Variant, ...] | None = None
-    delegates: tuple[Delegate, ...] = ("none", "xnnpack")
+    delegates: tuple[Delegate | DelegateConfig, ...] = ("none", "xnnpack")
     threads: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (1, 2)
     devices: tuple[Name, ...] = ("local",)
     runners: tuple[RunnerKind, ...] | None = None
@@ -188,6 +209,18 @@ class MeasureConfig(_Frozen):
     max_rounds: int = Field(default=30, ge=1, le=1000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     timeout_s: float = Field(default=120.0, gt=0)
+    profile: Literal["once", "off"] = "once"
+    numerics: Literal["once", "off"] = "once"
+    numerics_samples: int = Field(default=8, ge=1, le=10_000)
+    device_accuracy: Annotated[int, Field(ge=0)] | Literal["all"] = 0
+
+    @property
+    def delegate_configs(self) -> tuple[DelegateConfig, ...]:
+        """`delegates` with every bare name spelled out."""
+        return tuple(
+            item if isinstance(item, DelegateConfig) else DelegateConfig(name=item)
+            for item in self.delegates
+        )
 
 
 class DeviceGates(_Frozen):

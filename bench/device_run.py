@@ -10,22 +10,24 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.checks import check_cases, purposes_of
 from bench.config import MeasureConfig
 from bench.errors import EdgebenchError, UserError
-from bench.estimate import launch_estimate_s
+from bench.estimate import check_estimate_s, launch_estimate_s
 from bench.events import Emit, Event, Note, StageAdvanced, StageFinished, StageStarted
 from bench.format import first_line
 from bench.identity import Case
 from bench.link import of_the_link, wait_until_back
-from bench.records import LaunchRecord
-from bench.runners.base import LaunchLimits, LaunchSpec, Runner
+from bench.records import CheckRecord, LaunchRecord, Outcome, Purpose
+from bench.runners.base import LaunchLimits, Runner
 from bench.scheduler import MAX_REPEATS, RunPolicy, measure
 from bench.sentinel import SentinelWatch, sentinel_case, sentinel_files
-from bench.session import CaseFiles, Session, Stopped, slots
+from bench.session import Session, Stopped
+from bench.slots import CaseFiles, CheckSlot, Slot, check_slots, slots
 from bench.tenancy import STEP_S, Tenancy
 from devices import sampler, telemetry
 from devices.blobs import BlobStore
-from devices.controls import ControlResult
+from devices.controls import ControlResult, trace_ops
 from devices.deadline import Deadline
 from devices.device import CONTROLLER_CPU, Device
 from devices.errors import DeviceError, LeaseLost
@@ -54,11 +56,12 @@ class DeviceRun:
 
     Attributes:
         cases: of this device; files: case_id -> files of the case.
-        done: launches of this run and device that are stored already.
-        keep: stores one launch for good.
+        done, checks_done: launches of this run and device that are stored already.
+        keep, keep_check: store one launch for good.
         runner_for: kind, device and its facts -> runner. Raises UserError where the device
             has not what it needs.
         unit: Facts.unit that it had when its facts were last stored; None if never.
+        trace: whether to take a system trace of each case.
     """
 
     device: Device
@@ -66,6 +69,7 @@ class DeviceRun:
     files: Mapping[str, CaseFiles]
     done: Sequence[LaunchRecord]
     keep: Callable[[LaunchRecord], None]
+    keep_check: Callable[[CheckRecord], None]
     emit: Emit
     run_id: str
     config: MeasureConfig
@@ -73,11 +77,15 @@ class DeviceRun:
     runner_for: RunnerFor
     owner: Owner
     unit: str | None = None
+    checks_done: Sequence[CheckRecord] = ()
+    trace: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
     _session: Session | None = None
     _first_c: float | None = None
     _made: list[LaunchRecord] = field(default_factory=list)
-    _open: set[str] = field(default_factory=set)
+    _checked: list[CheckRecord] = field(default_factory=list)
+    # Stages that have begun and not ended, the last one last.
+    _open: dict[str, None] = field(default_factory=dict)
     _steps: int = 0
     _away_since: float | None = None
 
@@ -219,6 +227,41 @@ class DeviceRun:
             title=f"Measuring on {self.name}",
         )
         watch.take()
+        self._check(session, lease)
+
+    def _check(self, session: Session, lease: Lease) -> None:
+        """The launches beside the timed ones, of every case that ran when it was timed."""
+        ran = {r.case_id for r in (*self.done, *self._made) if r.outcome is Outcome.OK}
+        cases = [case for case in self.cases if case.case_id in ran]
+        if not cases:
+            return
+        for purpose in self._purposes:
+            if purpose is Purpose.TRACE and self.device.kind == "android":
+                self._name_ops(session, lease)
+            check_cases(
+                purpose,
+                cases,
+                self.files,
+                session,
+                device=self.name,
+                seed=self.config.seed,
+                launch_s=check_estimate_s(purpose, self.limits),
+                done=(*self.checks_done, *self._checked),
+                keep=self._keep_check,
+                emit=self._tell,
+            )
+
+    @property
+    def _purposes(self) -> tuple[Purpose, ...]:
+        return purposes_of(self.config, trace=self.trace)
+
+    def _name_ops(self, session: Session, lease: Lease) -> None:
+        """Have TFLite name its ops in the traces to come; the tenancy's end puts it back."""
+        result = trace_ops(self.device.transport, lease.journal, deadline=Deadline(STEP_S))
+        if result.outcome in ("refused", "unsupported"):
+            self._say(f"the trace will not name TFLite's ops: {result.reason}", "warning")
+        controls = [*session.environment.get("controls", ()), asdict(result)]
+        session.environment = {**session.environment, "controls": controls}
 
     def _ready(self, lease: Lease) -> Mapping[str, Any]:
         """The lease is ours for another launch, and the device is cool."""
@@ -244,8 +287,8 @@ class DeviceRun:
         return snapshot(self.device.transport, deadline=Deadline(STEP_S)).temperature_c
 
     def _tell_meanwhile(self, message: str) -> None:
-        stage = f"measure:{self.name}"
-        if stage in self._open:
+        stage = next(reversed(self._open), "")
+        if stage and not stage.startswith("push:"):
             self._tell(StageAdvanced(stage, self._steps, message))
 
     def _raise_if_stopped(self) -> None:
@@ -271,8 +314,11 @@ class DeviceRun:
         paths: dict[Path, None] = {}
         for case in self.cases:
             files = self.files[case.case_id]
-            spec = LaunchSpec(case, files.model, files.inputs, self.config.seed, self.limits)
-            paths |= dict.fromkeys(session.runners[case.runner].prepare(spec).files.values())
+            wanted: list[Slot | CheckSlot] = [Slot(case, 0, 0, 0)]
+            checks = (CheckSlot(case, purpose, 0) for purpose in self._purposes)
+            wanted += [slot for slot in checks if session.why_none(slot, files) is None]
+            for slot in wanted:
+                paths |= dict.fromkeys(session.needs(slot, files).files.values())
         stage = f"push:{self.name}"
         sizes = {path: path.stat().st_size for path in paths}
         total = max(1, sum(sizes.values()))
@@ -299,7 +345,8 @@ class DeviceRun:
         present = set(session.left_over())
         if not present:
             return
-        stored = {record.launch_id for record in (*self.done, *self._made)}
+        stored = {r.launch_id for r in (*self.done, *self._made)}
+        stored_checks = {r.launch_id for r in (*self.checks_done, *self._checked)}
         rounds = max(self.config.max_rounds, self.config.rounds)
         possible = {
             session.id_of(slot): slot
@@ -308,25 +355,33 @@ class DeviceRun:
                 *slots([sentinel], 2 + len(stored), 1),
             )
         }
+        checks = {session.id_of(slot): slot for slot in check_slots(self.cases, 1 + MAX_REPEATS)}
         files = {**self.files, sentinel.case_id: sentinel_files()}
         found = 0
         for identifier in sorted(present):
-            slot = possible.get(identifier)
-            if slot is None:
+            if (check := checks.get(identifier)) is not None:
+                of_case = files[check.case.case_id]
+                # What cannot be read any more is said when it would be made again.
+                if identifier not in stored_checks and session.why_none(check, of_case) is None:
+                    self._keep_check(session.recover_check(check, of_case))
+                    found += 1
+            elif (slot := possible.get(identifier)) is not None:
+                if identifier not in stored:
+                    self._keep(session.recover(slot, files[slot.case.case_id]))
+                    found += 1
+            else:
                 session.end(identifier)
                 continue
-            if identifier not in stored:
-                self._keep(session.recover(slot, files[slot.case.case_id]))
-                found += 1
             session.forget(identifier)
         if found:
             self._say(f"collected {found} launches whose controller or link was lost")
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, StageStarted):
-            self._open.add(event.stage)
+            self._open[event.stage] = None
+            self._steps = 0
         elif isinstance(event, StageFinished):
-            self._open.discard(event.stage)
+            self._open.pop(event.stage, None)
         elif isinstance(event, StageAdvanced):
             self._steps = event.done
         self.emit(event)
@@ -334,6 +389,10 @@ class DeviceRun:
     def _keep(self, record: LaunchRecord) -> None:
         self.keep(record)
         self._made.append(record)
+
+    def _keep_check(self, record: CheckRecord) -> None:
+        self.keep_check(record)
+        self._checked.append(record)
 
     def _say(self, message: str, level: str = "info") -> None:
         self.emit(Note(f"{self.name}: {message}", level))

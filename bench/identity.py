@@ -39,6 +39,13 @@ class DelegateSpec:
     name: str
     options: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def label(self) -> str:
+        """Short text for people: "gpu", "gpu (precision=fp32)"."""
+        if not self.options:
+            return self.name
+        return f"{self.name} ({', '.join(f'{key}={value}' for key, value in self.options)})"
+
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "options": dict(self.options)}
 
@@ -107,9 +114,14 @@ class Case:
 
     @property
     def label(self) -> str:
-        """Short text for people: "int8 · xnnpack · 2 threads"."""
+        """Short text for people: "int8 · xnnpack · 2 threads"; a delegate with its options."""
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return f"{self.variant} · {self.delegate.name} · {threads}"
+        return f"{self.variant} · {self.delegate.label} · {threads}"
+
+
+def check_id(run_id: str, case_id: str, purpose: str, attempt: int) -> str:
+    """Name of a launch beside the timed ones (bench.records.CheckRecord)."""
+    return sha256_of([run_id, case_id, purpose, attempt])
 
 
 def launch_id(run_id: str, case_id: str, index: int, attempt: int) -> str:

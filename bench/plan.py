@@ -12,6 +12,7 @@ from bench.config import (
     MAIN_VARIANTS,
     VARIANTS,
     Delegate,
+    DelegateConfig,
     ModelConfig,
     PlanConfig,
     RunnerKind,
@@ -21,9 +22,9 @@ from bench.config import (
 from bench.errors import UserError
 from bench.identity import SENTINEL_MODEL, Case, DelegateSpec, sha256_of
 from bench.metrics import metric_of
+from bench.runners import litert
 from bench.runners.base import LaunchLimits
-from bench.runners.delegates import not_applicable
-from bench.runners.loop import DELEGATES as LOOP_DELEGATES
+from bench.runners.delegates import LITERT, delegates_of, not_applicable, option_problem
 from bench.variants.recipe import RECIPES
 from bench.variants.tflite_source import CANNOT_MAKE, is_tflite
 from devices.controls import check_controls
@@ -83,7 +84,8 @@ def resolve(
         socs: see Inventory.select.
 
     Raises: UserError for a missing file, a variant without what it is made from, a
-    gate on accuracy without a holdout, and what `refuse_contradictions` finds.
+    gate on accuracy or an accuracy on the device without a holdout, options that no runner
+    of the plan has for a delegate, and what `refuse_contradictions` finds.
     """
     refuse_contradictions(config)
     try:
@@ -110,8 +112,15 @@ def resolve(
                 f"gates.{min(explicit_gate)} needs answers to judge: "
                 f"give model {model.name!r} a `holdout` (.npz with x and y)"
             )
+        if config.measure.device_accuracy and model.holdout is None:
+            raise UserError(
+                f"measure.device_accuracy needs answers to judge: give model {model.name!r} a "
+                "`holdout` (.npz with x and y)"
+            )
         refuse_points(config, model)
-    return Plan(config, root.resolve(), variants, devices)
+    plan = Plan(config, root.resolve(), variants, devices)
+    _refuse_options(plan)
+    return plan
 
 
 def refuse_contradictions(config: PlanConfig) -> None:
@@ -122,8 +131,14 @@ def refuse_contradictions(config: PlanConfig) -> None:
         raise UserError(f"two models are called {twice[0]!r}; give each its own name")
     if SENTINEL_MODEL in names:
         raise UserError(f"{SENTINEL_MODEL!r} is edgebench's own; give the model another name")
-    for field in ("variants", "delegates", "threads", "devices", "runners"):
+    if config.measure.device_accuracy and config.measure.numerics == "off":
+        raise UserError(
+            'measure.device_accuracy needs the launch that measure.numerics = "off" omits'
+        )
+    for field in ("variants", "threads", "devices", "runners"):
         _refuse_doubles(field, getattr(config.measure, field))
+    delegates = [_spec(delegate).label for delegate in config.measure.delegate_configs]
+    _refuse_doubles("delegates", delegates)
     if config.measure.precision is not None and config.measure.max_rounds < 7:
         raise UserError("measure.precision needs measure.max_rounds of at least 7")
 
@@ -137,6 +152,20 @@ def refuse_points(config: PlanConfig, model: ModelConfig) -> None:
             f"gates.{key}: {metric.title} of model {model.name!r} is no share and has no "
             "percentage points; limit it by gates.accuracy_ratio_min"
         )
+
+
+def _refuse_options(plan: Plan) -> None:
+    """Options that one runner has and another lacks cost a cell; those of none are a mistake."""
+    kinds = {kind for device in plan.devices for kind in runner_kinds(plan, device)}
+    for delegate in map(_spec, plan.config.measure.delegate_configs):
+        able = sorted(kind for kind in kinds if delegate.name in delegates_of(kind))
+        problems = [option_problem(delegate, kind) for kind in able]
+        if problems and all(problems):
+            raise UserError(f"measure.delegates: {problems[0]}")
+
+
+def _spec(delegate: DelegateConfig) -> DelegateSpec:
+    return DelegateSpec(delegate.name, tuple(sorted(delegate.options.items())))
 
 
 def _refuse_cores(config: PlanConfig, devices: Sequence[DeviceEntry]) -> None:
@@ -241,7 +270,7 @@ def all_cells(plan: Plan) -> tuple[tuple[Case, str | None], ...]:
             project=plan.config.project,
             model=model.name,
             variant=variant,
-            delegate=DelegateSpec(delegate),
+            delegate=_spec(delegate),
             threads=threads,
             runner=runner,
             device=device.name,
@@ -250,7 +279,7 @@ def all_cells(plan: Plan) -> tuple[tuple[Case, str | None], ...]:
         for device in plan.devices
         for runner in runner_kinds(plan, device)
         for variant in plan.variants[model.name]
-        for delegate in measure.delegates
+        for delegate in measure.delegate_configs
         for threads in measure.threads
     )
     kinds = {device.name: device.kind for device in plan.devices}
@@ -266,16 +295,21 @@ def _why_not(case: Case, kind: str) -> str | None:
     if case.runner == RUNNER_KIND:
         if kind == "android":
             return "a phone has no Python runtime; benchmark_model measures there"
-        if case.delegate.name not in LOOP_DELEGATES:
+        if case.delegate.name not in delegates_of(RUNNER_KIND):
             return f"invoke_loop has no {case.delegate.name} delegate; benchmark_model may have"
-        return None
+        return option_problem(case.delegate, case.runner)
+    if case.runner == LITERT:
+        return litert.not_applicable(case, kind)
     # Nobody has asked the device yet: what its ABI lacks shows when it is measured on.
-    return not_applicable(case, system="android" if kind == "android" else "linux", abi=_USUAL_ABI)
+    system = "android" if kind == "android" else "linux"
+    why_not = not_applicable(case, system=system, abi=_USUAL_ABI)
+    return why_not or option_problem(case.delegate, case.runner)
 
 
 def kernels_of(config: PlanConfig) -> tuple[Delegate, ...]:
     """The delegates whose arithmetic this machine has, so that it can judge their answers."""
-    return tuple(d for d in config.measure.delegates if d in LOCAL_KERNELS)
+    names = dict.fromkeys(delegate.name for delegate in config.measure.delegate_configs)
+    return tuple(name for name in names if name in LOCAL_KERNELS)
 
 
 def round_order(items: Sequence[T], key: Callable[[T], str], *, seed: int, index: int) -> list[T]:

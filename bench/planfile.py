@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bench.config import DELEGATES, VARIANTS, PlanConfig
+from bench.config import DELEGATES, RUNNERS, VARIANTS, DelegateConfig, PlanConfig
 from bench.errors import UserError
 
 
@@ -47,7 +47,26 @@ def parse_plan(document: dict[str, Any], *, where: str) -> PlanConfig:
         # Through JSON, because strict pydantic takes a list for a tuple only there.
         return PlanConfig.model_validate_json(json.dumps(document, default=str))
     except ValidationError as error:
-        raise UserError(f"{where}: {_explain(error.errors(include_url=False)[0])}") from None
+        raise UserError(
+            f"{where}: {_explain(_foremost(error.errors(include_url=False)))}"
+        ) from None
+
+
+# What a key holds words of, and which there are.
+_WORDS = {
+    "delegates": ("delegate", DELEGATES),
+    "runners": ("runner", RUNNERS),
+    "variants": ("variant", VARIANTS),
+    "files": ("variant", VARIANTS),
+}
+
+
+def _foremost(errors: Sequence[ErrorDetails]) -> ErrorDetails:
+    """The mistake to tell of: in a delegate's table what is wrong in it, not that it is one."""
+    first = errors[0]
+    if isinstance(first.get("input"), dict) and first["type"] == "literal_error":
+        return next((error for error in errors if _TABLE in error["loc"]), first)
+    return first
 
 
 def _explain(error: ErrorDetails) -> str:
@@ -64,11 +83,14 @@ def _explain(error: ErrorDetails) -> str:
         return "a file's name is not UTF-8 text; rename it"
     if kind == "literal_error" or (kind == "invalid_key" and "files" in location):
         name = given if isinstance(given, str) else str(location[-1])
-        if "channels" in location:
-            return f"{place}: {name!r} is none of {error['ctx']['expected']}"
-        known = DELEGATES if "delegates" in location else VARIANTS
-        what = "delegate" if "delegates" in location else "variant"
+        words = next((_WORDS[part] for part in location if part in _WORDS), None)
+        if words is None or (not isinstance(given, str) and kind != "invalid_key"):
+            shown = given if isinstance(given, str) else json.dumps(given, default=str)[:60]
+            return f"{place}: {shown!r} is none of {error['ctx']['expected']}"
+        what, known = words
         return f"{place}: {name!r} is not a {what}{_nearest(name, known)}"
+    if "device_accuracy" in location:
+        return f'{place}: takes a number of samples or "all", not {json.dumps(given)[:60]}'
     if kind == "value_error":
         return f"{place}: {error['msg'].removeprefix('Value error, ')}"
     if kind == "string_pattern_mismatch":
@@ -83,11 +105,15 @@ def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
+_TABLE = DelegateConfig.__name__
+# They say which type of several was tried.
+_NO_KEYS = ("[key]", "float", "constrained-int", _TABLE)
+
+
 def _dotted(location: Sequence[int | str]) -> str:
     text = ""
     for part in location:
-        # The latter two say which type of several was tried, and are no keys.
-        if part == "[key]" or part == "float" or str(part).startswith("tuple["):
+        if part in _NO_KEYS or str(part).startswith(("tuple[", "literal[")):
             continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.removeprefix(".") or "the plan"

@@ -8,7 +8,7 @@ plain JSON values and are stored as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -16,8 +16,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.delegation.model import Delegation
 from bench.digest import SampleDigest
 from bench.identity import Case
+from bench.numerics.model import Numerics
+from bench.ops.model import OpProfile
 
 Json: TypeAlias = Mapping[str, Any]
 NanosecondArray: TypeAlias = NDArray[np.int64]
@@ -34,7 +37,8 @@ class RunStatus(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How one launch ended."""
+    """How one launch ended. NOT_MADE is of checks alone: nothing was started, and why stands
+    in the failure."""
 
     OK = "ok"
     CRASHED = "crashed"
@@ -42,15 +46,7 @@ class Outcome(StrEnum):
     LOAD_FAILED = "load-failed"
     UNREADABLE = "unreadable"
     DEVICE_FAILED = "device-failed"
-
-
-class Coverage(StrEnum):
-    """How much of the model the delegate that was asked for really took."""
-
-    FULL = "FULL"
-    PARTIAL = "PARTIAL"
-    NONE = "NONE"
-    UNKNOWN = "UNKNOWN"
+    NOT_MADE = "not-made"
 
 
 class Source(StrEnum):
@@ -82,34 +78,6 @@ class Failure:
     kind: str
     message: str
     log: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Delegation:
-    """Evidence of what the delegate took, and the verdict drawn from it.
-
-    Attributes:
-        requested: name of the delegate that was asked for.
-        verdict: coverage by that delegate; for "none" asked for, NONE is right.
-        delegated_nodes, total_nodes, partitions: of the main subgraph; None if unknown.
-        fallback_ops: op name -> number of nodes that stayed outside.
-        evidence: lines that the verdict rests on.
-    """
-
-    requested: str
-    verdict: Coverage
-    delegated_nodes: int | None = None
-    total_nodes: int | None = None
-    partitions: int | None = None
-    fallback_ops: Mapping[str, int] = field(default_factory=dict)
-    evidence: tuple[str, ...] = ()
-
-    @property
-    def as_requested(self) -> bool:
-        """False where the number would stand under the wrong delegate's name."""
-        if self.requested == "none":
-            return self.verdict is Coverage.NONE
-        return self.verdict in (Coverage.FULL, Coverage.PARTIAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +216,58 @@ class LaunchRecord:
         return self.outcome is Outcome.OK and not self.taints
 
 
+class Purpose(StrEnum):
+    """What a launch is for. Only those for TIMING have latencies; the others are made once
+    per case, after them, and are kept apart."""
+
+    TIMING = "timing"
+    PROFILE = "profile"
+    NUMERICS = "numerics"
+    TRACE = "trace"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file that a launch left and that is kept as it is, such as a system trace."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRecord:
+    """One launch beside the timed ones: a profile, a look at the answers, a system trace.
+
+    Attributes:
+        launch_id: bench.identity.check_id of run, case, purpose and attempt.
+        purpose: never TIMING.
+        outcome: OK with what the purpose asks for, anything else with `failure`; NOT_MADE
+            where the runner or device has no such launch, with no argv and no duration.
+        profile: of PROFILE; numerics: of NUMERICS.
+        artifacts: of TRACE; a launch that failed may have them too.
+        delegation: what the launch itself says of the delegate; None where it says nothing.
+        The rest is as in LaunchRecord.
+    """
+
+    launch_id: str
+    run_id: str
+    case_id: str
+    purpose: Purpose
+    attempt: int
+    started_utc: datetime
+    duration_s: float
+    outcome: Outcome
+    failure: Failure | None
+    conditions: Json
+    environment: Json
+    argv: tuple[str, ...]
+    stderr_tail: str = ""
+    profile: OpProfile | None = None
+    numerics: Numerics | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    delegation: Delegation | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class VariantRecord:
     """One variant of one model in one run: made, or why not.
@@ -365,7 +385,8 @@ class RunData:
 
     The measurements of `launches` are without samples_ns and warmup_ns (None) unless
     they were asked for. `earlier_sentinels` are the sentinel launches (bench.sentinel)
-    of earlier runs on devices of the same names, never with samples.
+    of earlier runs on devices of the same names, never with samples. `checks` are without
+    the content of their artifacts (b"").
     """
 
     run: RunRecord
@@ -374,3 +395,4 @@ class RunData:
     evaluations: tuple[EvaluationRecord, ...]
     launches: tuple[LaunchRecord, ...]
     earlier_sentinels: tuple[LaunchRecord, ...] = ()
+    checks: tuple[CheckRecord, ...] = ()

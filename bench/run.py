@@ -15,9 +15,11 @@ from bench.events import Emit, Note
 from bench.fleet import DeviceProblem, carry_out_jobs
 from bench.identity import Case, new_run_id
 from bench.metrics import metric_of
+from bench.numerics.reference import NumericsFiles, prepare_numerics
 from bench.plan import Plan, all_cells, expand, kernels_of
 from bench.records import (
     EvaluationRecord,
+    Failure,
     PlannedCase,
     RunData,
     RunRecord,
@@ -26,7 +28,7 @@ from bench.records import (
 )
 from bench.samples import materialise
 from bench.sentinel import sentinel_case
-from bench.session import CaseFiles
+from bench.slots import CaseFiles
 from bench.store import Store
 from bench.variants.arrays import load_samples
 from bench.variants.evaluate import evaluate_variants, input_sample
@@ -95,12 +97,14 @@ def carry_out(
     runner_for: RunnerFor,
     emit: Emit,
     units: Mapping[str, str] = MappingProxyType({}),
+    trace: bool = False,
 ) -> tuple[DeviceProblem, ...]:
     """Do whatever a run has not done yet, and mark it finished if no device failed.
 
     Args:
         runner_for: how a device is measured; see bench.device_run.
         units: device name -> Facts.unit, where that is known from before this run.
+        trace: whether to take a system trace of each case beside.
 
     Returns: the devices that failed, while the others went on; their part can be resumed.
     Raises: Interrupted on Ctrl-C, with the run marked so; UserError from the checks of
@@ -108,7 +112,7 @@ def carry_out(
     """
     status = RunStatus.INTERRUPTED
     try:
-        problems = _carry_out(plan, store, run_id, devices, runner_for, units, emit)
+        problems = _carry_out(plan, store, run_id, devices, runner_for, units, emit, trace)
         if not problems:
             status = RunStatus.FINISHED
     except KeyboardInterrupt:
@@ -126,6 +130,7 @@ def _carry_out(
     runner_for: RunnerFor,
     units: Mapping[str, str],
     emit: Emit,
+    trace: bool,
 ) -> tuple[DeviceProblem, ...]:
     files: dict[tuple[str, str], CaseFiles] = {}
     so_far = store.load(run_id)
@@ -153,12 +158,16 @@ def _carry_out(
             store.add_variant(variant)
         _evaluate(plan, model, variants, store, run_id, so_far, emit)
         inputs = _inputs(plan, model, variants)
+        numerics = _numerics(plan, model, variants, emit)
         for variant in variants:
             if variant.usable and variant.path is not None and variant.sha256 is not None:
                 files[model.name, variant.variant] = CaseFiles(
-                    model=plan.out / variant.path, model_sha256=variant.sha256, inputs=inputs
+                    model=plan.out / variant.path,
+                    model_sha256=variant.sha256,
+                    inputs=inputs,
+                    numerics=numerics.get(variant.variant),
                 )
-    jobs = _jobs(plan, store, run_id, devices, files, so_far, runner_for, units, emit)
+    jobs = _jobs(plan, store, run_id, devices, files, so_far, runner_for, units, emit, trace)
     return carry_out_jobs(list(jobs))
 
 
@@ -211,6 +220,17 @@ def _inputs(plan: Plan, model: ModelConfig, variants: Sequence[VariantRecord]) -
     return input_sample(usable, plan.root / model.holdout, plan.out)
 
 
+def _numerics(
+    plan: Plan, model: ModelConfig, variants: Sequence[VariantRecord], emit: Emit
+) -> Mapping[str, NumericsFiles | Failure]:
+    """Variant -> what its answers are held against; nothing where no plan asks for that."""
+    if plan.config.measure.numerics == "off":
+        return {}
+    return prepare_numerics(
+        model, variants, root=plan.root, out=plan.out, measure=plan.config.measure, emit=emit
+    )
+
+
 def _jobs(
     plan: Plan,
     store: Store,
@@ -221,6 +241,7 @@ def _jobs(
     runner_for: RunnerFor,
     units: Mapping[str, str],
     emit: Emit,
+    trace: bool,
 ) -> Iterator[DeviceRun]:
     """What there is to do on each device."""
     cases = [case for case in expand(plan) if (case.model, case.variant) in files]
@@ -235,6 +256,7 @@ def _jobs(
             files={c.case_id: files[c.model, c.variant] for c in own},
             done=[record for record in so_far.launches if record.case_id in known],
             keep=store.add_launch,
+            keep_check=store.add_check,
             emit=emit,
             run_id=run_id,
             config=plan.config.measure,
@@ -242,6 +264,8 @@ def _jobs(
             runner_for=runner_for,
             owner=Owner.here(run_id),
             unit=units.get(name),
+            checks_done=[record for record in so_far.checks if record.case_id in known],
+            trace=trace,
         )
 
 

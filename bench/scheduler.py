@@ -12,7 +12,7 @@ from bench.headline import headline
 from bench.identity import Case
 from bench.plan import round_order
 from bench.records import LaunchRecord, Outcome
-from bench.session import CaseFiles
+from bench.slots import CaseFiles
 from bench.stats import PrecisionCheck, precision_reached
 
 MAX_REPEATS = 2

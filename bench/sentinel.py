@@ -19,7 +19,7 @@ from bench.identity import SENTINEL_MODEL, SENTINEL_PROJECT, Case, DelegateSpec
 from bench.power import percent
 from bench.records import LaunchRecord, Source
 from bench.scheduler import Launches
-from bench.session import CaseFiles
+from bench.slots import CaseFiles
 
 # Three 3x3 convolutions on 48x48 pixels, 0.7 ms on a core of 2025. It may never change:
 # a new one would need a name of its own and begin without a history.

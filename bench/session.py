@@ -1,4 +1,4 @@
-"""One device under measurement: launch a case, read the conditions around it, keep it all."""
+"""One device under measurement: launch a case, wait for it or collect it, and never twice."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from bench.conditions import CONTEXT, Conditions, Left, conditions_of, context_of, with_energy
-from bench.errors import EdgebenchError
-from bench.identity import Case, launch_id
+from bench import system_trace
+from bench.conditions import CONTEXT, Left, context_of
+from bench.errors import EdgebenchError, UserError
+from bench.identity import Case
+from bench.judging import Over, check_record, not_made, timed_record
 from bench.link import DeviceAway, of_the_link, wait_until_back
-from bench.records import Failure, LaunchRecord, Measurement, Outcome
-from bench.runners.base import LaunchFiles, LaunchLimits, LaunchSpec, RawOutput, Runner
-from bench.taint import taints
+from bench.numerics.reference import NumericsFiles
+from bench.records import CheckRecord, Failure, LaunchRecord, Purpose
+from bench.runners.base import LaunchFiles, LaunchLimits, LaunchSpec, Runner
+from bench.slots import CaseFiles, CheckSlot, Slot
 from devices.deadline import Deadline
 from devices.device import Device
 from devices.errors import (
-    STDERR_TAIL_BYTES,
     DeviceError,
     DeviceOffline,
     NoSpace,
@@ -32,8 +33,7 @@ from devices.errors import (
     Unauthorized,
 )
 from devices.facts import Facts
-from devices.launch import NO_WATCH, Launcher, LaunchTimeout, Watch
-from devices.telemetry import mean_khz
+from devices.launch import NO_WATCH, Launcher, Watch
 
 HOUSEKEEPING_S = 30.0
 # What never arrives whole, over a link that stands, is no matter of waiting.
@@ -43,30 +43,6 @@ _ENDED = (-signal.SIGTERM, -signal.SIGKILL)
 
 class Stopped(EdgebenchError):
     """The user stopped the run while this device was measured."""
-
-
-@dataclass(frozen=True, slots=True)
-class CaseFiles:
-    """The files on the controller that one case is measured with.
-
-    Attributes:
-        model: the variant's .tflite; model_sha256: of it.
-        inputs: .npz for the runner, or None for a seeded draw.
-    """
-
-    model: Path
-    model_sha256: str
-    inputs: Path | None
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """Which launch of a run: a case, its round, its place there, and the how-manieth try."""
-
-    case: Case
-    index: int
-    position: int
-    attempt: int
 
 
 @dataclass(slots=True)
@@ -85,8 +61,8 @@ class Session:
         prefix: words before every command, such as `taskset f`.
         away_s: how long a device may be out of reach before its queue is given up.
         tell: told, for people, that it is away.
-        best_khz: case_id -> best mean frequency per policy seen so far, for the
-            frequency taint of METHOD section 6.
+        best_khz: case_id -> best mean frequency per policy seen so far, see
+            bench.judging.timed_record.
     """
 
     device: Device
@@ -117,18 +93,41 @@ class Session:
         DEVICE_FAILED, not an exception.
         """
         slot = Slot(case, index, position, attempt)
-        identifier = self.id_of(slot)
-        self._current = identifier
+        return self._timed(slot, self._launch(slot, files))
+
+    def check(self, slot: CheckSlot, files: CaseFiles) -> CheckRecord:
+        """One launch beside the timed ones; as `launch`.
+
+        Where there can be none the record is NOT_MADE, and the device is not asked.
+        """
+        if (reason := self.why_none(slot, files)) is not None:
+            environment = self._environment(slot.case, files)
+            return not_made(slot, self.run_id, environment, reason)
+        return self._checked(slot, self._launch(slot, files))
+
+    def why_none(self, slot: CheckSlot, files: CaseFiles) -> str | None:
+        """Why there is no launch of this purpose for a case, one line; None if there is one."""
+        spec = self._spec(slot, files)
+        if slot.purpose is Purpose.NUMERICS:
+            if files.numerics is None:
+                return "there is nothing to hold the answers against"
+            if isinstance(files.numerics, Failure):
+                return files.numerics.message
+        if slot.purpose is Purpose.TRACE:
+            if (reason := system_trace.cannot(self.device.kind)) is not None:
+                return reason
+        elif (reason := self.runners[slot.case.runner].cannot(spec)) is not None:
+            return reason
         try:
-            return self._launch(slot, identifier, files)
-        except DeviceAway:
-            raise
-        except BaseException:
-            with suppress(DeviceError):
-                self.launcher.remove(identifier, deadline=Deadline(HOUSEKEEPING_S))
-            raise
-        finally:
-            self._current = None
+            self.needs(slot, files)
+        except UserError as error:
+            return str(error)
+        return None
+
+    def needs(self, slot: Slot | CheckSlot, files: CaseFiles) -> LaunchFiles:
+        """What a launch needs on the device. Raises: what Runner.prepare raises."""
+        prepared = self.runners[slot.case.runner].prepare(self._spec(slot, files))
+        return system_trace.around(prepared) if slot.purpose is Purpose.TRACE else prepared
 
     def forget(self, identifier: str) -> None:
         """Remove what a launch left on the device: its record is stored.
@@ -170,14 +169,18 @@ class Session:
 
         It is waited for where it still runs. Raises as `launch`, and never starts anything.
         """
-        prepared = self.runners[slot.case.runner].prepare(self._spec(slot, files))
-        return self._judge(slot, files, self._collect(self.id_of(slot), prepared.results))
+        return self._timed(slot, self._recover(slot, files))
 
-    def id_of(self, slot: Slot) -> str:
+    def recover_check(self, slot: CheckSlot, files: CaseFiles) -> CheckRecord:
+        """The same of a launch beside the timed ones."""
+        return self._checked(slot, self._recover(slot, files))
+
+    def id_of(self, slot: Slot | CheckSlot) -> str:
         """The id of a launch of this run."""
-        return launch_id(self.run_id, slot.case.case_id, slot.index, slot.attempt)
+        return slot.name(self.run_id)
 
-    def _spec(self, slot: Slot, files: CaseFiles) -> LaunchSpec:
+    def _spec(self, slot: Slot | CheckSlot, files: CaseFiles) -> LaunchSpec:
+        numerics = files.numerics if slot.purpose is Purpose.NUMERICS else None
         return LaunchSpec(
             case=slot.case,
             model=files.model,
@@ -185,24 +188,52 @@ class Session:
             seed=self.seed,
             limits=self.limits,
             launch_key=self.id_of(slot),
+            # What a system trace is taken of is a launch like the timed ones.
+            purpose=Purpose.TIMING if slot.purpose is Purpose.TRACE else slot.purpose,
+            samples=numerics.samples if isinstance(numerics, NumericsFiles) else None,
         )
 
-    def _launch(self, slot: Slot, identifier: str, files: CaseFiles) -> LaunchRecord:
-        runner = self.runners[slot.case.runner]
-        prepared = runner.prepare(self._spec(slot, files))
+    def _timed(self, slot: Slot, over: Over) -> LaunchRecord:
+        best_khz = self.best_khz.setdefault(slot.case.case_id, {})
+        return timed_record(slot, over, self.runners[slot.case.runner], best_khz)
+
+    def _checked(self, slot: CheckSlot, over: Over) -> CheckRecord:
+        return check_record(slot, over, self.runners[slot.case.runner])
+
+    def _launch(self, slot: Slot | CheckSlot, files: CaseFiles) -> Over:
+        """One launch, watched to its end; what it left is removed only if that never comes."""
+        identifier = self.id_of(slot)
+        self._current = identifier
+        try:
+            return self._carry_out(slot, identifier, files)
+        except DeviceAway:
+            raise
+        except BaseException:
+            with suppress(DeviceError):
+                self.launcher.remove(identifier, deadline=Deadline(HOUSEKEEPING_S))
+            raise
+        finally:
+            self._current = None
+
+    def _carry_out(self, slot: Slot | CheckSlot, identifier: str, files: CaseFiles) -> Over:
+        prepared = self.needs(slot, files)
         argv, env = self._argv(prepared), prepared.env
-        if self.prefix:
+        prefix = self.prefix
+        if slot.purpose is Purpose.TRACE:
+            prefix = (*system_trace.prefix(self.limits.timeout_s), *prefix)
+        if prefix:
             # Variables such as LD_PRELOAD are for the program and not for its prefix.
-            argv = (*self.prefix, "env", *(f"{k}={v}" for k, v in env.items()), *argv)
+            argv = (*prefix, "env", *(f"{k}={v}" for k, v in env.items()), *argv)
             env = {}
         found = self._until_ready(slot.case)
-        context = {
+        context: dict[str, Any] = {
             "started_utc": datetime.now(UTC).isoformat(),
-            "position": slot.position,
             "argv": argv,
             "ready": found,
             "environment": self._environment(slot.case, files),
         }
+        if isinstance(slot, Slot):
+            context["position"] = slot.position
         began = time.monotonic()
         try:
             output = self.launcher.run(
@@ -225,7 +256,29 @@ class Session:
         if left.output is None or left.output.exit_code in _ENDED:
             # Ended by `interrupt`, perhaps; one that had ended before is kept.
             self._raise_if_stopped()
-        return self._judge(slot, files, left, context, time.monotonic() - began)
+        return self._over(slot, files, left, context, time.monotonic() - began)
+
+    def _recover(self, slot: Slot | CheckSlot, files: CaseFiles) -> Over:
+        left = self._collect(self.id_of(slot), self.needs(slot, files).results)
+        return self._over(slot, files, left, left.context, None)
+
+    def _over(
+        self,
+        slot: Slot | CheckSlot,
+        files: CaseFiles,
+        left: Left,
+        context: Mapping[str, Any],
+        duration_s: float | None,
+    ) -> Over:
+        return Over(
+            run_id=self.run_id,
+            spec=self._spec(slot, files),
+            files=files,
+            left=left,
+            context=context,
+            environment=self._environment(slot.case, files),
+            duration_s=duration_s,
+        )
 
     def _argv(self, prepared: LaunchFiles) -> tuple[str, ...]:
         found = []
@@ -298,80 +351,6 @@ class Session:
         if self._stop.is_set():
             raise Stopped("stopped")
 
-    def _judge(
-        self,
-        slot: Slot,
-        files: CaseFiles,
-        left: Left,
-        context: Mapping[str, Any] | None = None,
-        duration_s: float | None = None,
-    ) -> LaunchRecord:
-        context = context if context is not None else left.context
-        spec = self._spec(slot, files)
-        measurement: Measurement | None = None
-        stderr = b""
-        if left.output is not None:
-            raw = RawOutput(
-                left.output.exit_code, left.output.stdout, left.output.stderr, left.output.files
-            )
-            outcome, measurement, failure = self.runners[slot.case.runner].read(spec, raw)
-            stderr = raw.stderr
-            if measurement is not None and not _of_this_model(measurement, files):
-                # Filed under the wrong model a number is worse than none.
-                outcome, measurement = Outcome.UNREADABLE, None
-                failure = Failure(
-                    "wrong-model", "the device measured another file than it was given"
-                )
-        else:
-            assert left.error is not None
-            outcome, failure = self._lost(left.error)
-        seen = conditions_of(left, context)
-        if measurement is not None:
-            measurement = with_energy(measurement, seen)
-        started = context.get("started_utc")
-        spent_s = 0.0 if left.output is None else left.output.duration_s
-        return LaunchRecord(
-            launch_id=self.id_of(slot),
-            run_id=self.run_id,
-            case_id=slot.case.case_id,
-            index=slot.index,
-            position=context.get("position", slot.position),
-            attempt=slot.attempt,
-            started_utc=datetime.fromisoformat(started) if started else datetime.now(UTC),
-            duration_s=spent_s if duration_s is None else duration_s,
-            outcome=outcome,
-            measurement=measurement,
-            failure=failure,
-            taints=() if measurement is None else self._taints(slot.case, measurement, seen),
-            conditions=seen.to_json(),
-            environment=context.get("environment") or self._environment(slot.case, files),
-            argv=tuple(context.get("argv", ())),
-            stderr_tail=stderr[-STDERR_TAIL_BYTES:].decode("utf-8", "replace"),
-        )
-
-    def _lost(self, error: DeviceError) -> tuple[Outcome, Failure]:
-        if isinstance(error, LaunchTimeout):
-            limit = f"no result within {self.limits.timeout_s:g} s (measure.timeout_s)"
-            return Outcome.TIMED_OUT, Failure("timeout", limit, str(error))
-        return Outcome.DEVICE_FAILED, Failure("device", str(error))
-
-    def _taints(self, case: Case, measurement: Measurement, seen: Conditions) -> tuple[str, ...]:
-        best = self.best_khz.setdefault(case.case_id, {})
-        if seen.before is not None and seen.after is not None:
-            for policy, khz in mean_khz(seen.before, seen.after).items():
-                best[policy] = max(khz, best.get(policy, 0.0))
-        conditions = seen.to_json()
-        # What the launch itself saw (other load, steal time) counts also where the
-        # device did not tell the conditions around it.
-        return taints(
-            measurement,
-            conditions["before"] or {},
-            conditions["after"] or {},
-            best or None,
-            gate=conditions.get("gate"),
-            samples=conditions.get("samples", ()),
-        )
-
     def _environment(self, case: Case, files: CaseFiles) -> Mapping[str, Any]:
         return {
             "model_sha256": files.model_sha256,
@@ -382,16 +361,3 @@ class Session:
             "simulated": self.device.simulated,
             **self.environment,
         }
-
-
-def slots(cases: Iterable[Case], rounds: int, attempts: int) -> Iterable[Slot]:
-    """Every launch that a run may have begun; their positions are not known."""
-    for case in cases:
-        for index in range(rounds):
-            for attempt in range(attempts):
-                yield Slot(case, index, 0, attempt)
-
-
-def _of_this_model(measurement: Measurement, files: CaseFiles) -> bool:
-    """Whether the runner hashed the very file it was given; True where it hashes none."""
-    return bool(measurement.runtime.get("model_sha256", files.model_sha256) == files.model_sha256)

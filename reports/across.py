@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench.stats import geometric_mean
 from reports.device_model import AcrossDevices
 from reports.model import Row
+from reports.standing import why_not_under_its_name
 
 MIN_DEVICES = 2
 
@@ -32,7 +33,11 @@ def across_devices(rows: Sequence[Row]) -> tuple[AcrossDevices, ...]:
             groups.setdefault(key, []).append(row)
     found = []
     for group in groups.values():
-        with_ratio = {r.case.device: r.speedup.ratio for r in group if r.speedup is not None}
+        with_ratio = {
+            r.case.device: r.speedup.ratio
+            for r in group
+            if r.speedup is not None and why_not_under_its_name(r) is None
+        }
         if len(with_ratio) < MIN_DEVICES:
             continue
         case = group[0].case
@@ -46,9 +51,9 @@ def across_devices(rows: Sequence[Row]) -> tuple[AcrossDevices, ...]:
                 ratio=geometric_mean(with_ratio.values()),
                 devices=with_ratio,
                 without={
-                    r.case.device: r.speedup_reason or "no speed-up"
+                    r.case.device: why_not_under_its_name(r) or r.speedup_reason or "no speed-up"
                     for r in group
-                    if r.speedup is None
+                    if r.case.device not in with_ratio
                 },
                 simulated=group[0].simulated,
             )

@@ -16,13 +16,16 @@ from bench.stats import Interval, adaptive_interval, launch_interval
 from reports.accuracies import Judged, Key, judge_all, shown_classes
 from reports.across import across_devices
 from reports.conditions import conditions
+from reports.delegations import doubted
 from reports.gates import apply_gates
-from reports.measured import MeasuredCase, measured_cases, why_not_as_requested
+from reports.measured import MeasuredCase, measured_cases
 from reports.model import Accuracy, Comparison, Row, VariantSummary
 from reports.notes import environment, notes
 from reports.provenance import tf_ops_of, warnings_of
 from reports.recommend import Evidence, recommend
-from reports.speedups import REFERENCE, Speedup, speedups
+from reports.slower import slower_than_fp32
+from reports.speedups import REFERENCE, CpuPair, Speedup, against_cpu, speedups
+from reports.standing import why_not_under_its_name
 
 
 def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
@@ -38,6 +41,7 @@ def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
         plan = parse_plan(dict(data.run.plan), where=f"plan of run {data.run.run_id}")
     cases = measured_cases(data, plan)
     ratios = speedups(cases, delta=plan.analysis.delta)
+    cpus = against_cpu(cases, delta=plan.analysis.delta)
     variants = {(v.model, v.variant): v for v in data.variants}
     judged = judge_all(data.evaluations, plan.gates)
     holdouts = {model.name: model.holdout is not None for model in plan.model}
@@ -50,6 +54,7 @@ def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
             item,
             variants.get((case.model, case.variant)),
             ratios[case.case_id],
+            cpus[case.case_id],
             accuracy,
             reason,
             adaptive=plan.measure.precision is not None,
@@ -88,6 +93,7 @@ def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
         classes=shown_classes(judged, recommendations),
         devices=conditions(data),
         across=across_devices(final),
+        slower=slower_than_fp32(cases, final),
     )
 
 
@@ -95,6 +101,7 @@ def _row(
     item: MeasuredCase,
     variant: VariantRecord | None,
     speedup: Speedup,
+    cpu: CpuPair,
     accuracy: Accuracy | None,
     accuracy_reason: str | None,
     *,
@@ -144,7 +151,7 @@ def _row(
         speedup=speedup.verdict,
         speedup_reason=speedup.reason,
         stability=item.stability,
-        delegation=item.delegation,
+        delegation=doubted(item.delegation, cpu.evidence),
         gates=(),
         pareto=False,
         tf_ops=() if variant is None else tf_ops_of(variant),
@@ -160,6 +167,12 @@ def _row(
         energy_mj_per_invoke=_known([m.energy_mj_per_invoke for m in measured]),
         energy_reason=_energy_reason(measured),
         simulated=item.simulated,
+        numerics=item.checked.numerics,
+        answers=item.checked.answers,
+        numerics_reason=item.checked.numerics_reason,
+        profile=item.checked.profile_seen,
+        profile_reason=item.checked.profile_reason,
+        against_cpu=cpu.against,
     )
 
 
@@ -202,7 +215,7 @@ def _pareto(rows: Sequence[Row], quantity: Mapping[str, str]) -> frozenset[str]:
             and row.p50_us is not None
             and row.size_bytes is not None
             and row.stability.word is not StabilityWord.INVALID
-            and why_not_as_requested(row.delegation) is None
+            and why_not_under_its_name(row) is None
         ):
             case = row.case
             place = (case.model, case.device, case.runner, quantity[row.case_id])

@@ -7,17 +7,21 @@ from collections.abc import Iterator
 
 from bench.config import DeviceGates, GatesConfig
 from bench.format import confidence_remark, duration, duration_interval, memory, points, size
+from bench.numerics.model import NumericsWord
 from bench.records import Source
 from bench.stability import StabilityWord
 from bench.stats import Interval
-from reports.measured import why_not_as_requested
 from reports.model import Accuracy, Comparison, GateResult, GateStatus, Row
+from reports.standing import numerics_reasons, why_not_under_its_name
 
 REFERENCE = "fp32"
+NUMERICS_GATE = "numerics"
 
 
 def apply_gates(row: Row, gates: GatesConfig, *, holdout: bool) -> tuple[GateResult, ...]:
     """Every gate that applies to the row, () for a case that cannot exist.
+
+    One is built in, "numerics": it fails where the answers are WRONG.
 
     PASS and FAIL need the whole interval on one side of the limit, UNSURE straddles it,
     UNKNOWN has no value or no interval, and says why. Size and peak memory have no
@@ -30,7 +34,7 @@ def apply_gates(row: Row, gates: GatesConfig, *, holdout: bool) -> tuple[GateRes
     """
     if row.not_applicable is not None:
         return ()
-    results: list[GateResult] = []
+    results = list(_numerics_gate(row))
     if holdout or row.accuracy is not None:
         results += accuracy_gates(
             row.accuracy,
@@ -48,6 +52,15 @@ def apply_gates(row: Row, gates: GatesConfig, *, holdout: bool) -> tuple[GateRes
 def gate_failed(comparison: Comparison) -> bool:
     """Whether any gate of any row says FAIL."""
     return any(gate.status is GateStatus.FAIL for row in comparison.rows for gate in row.gates)
+
+
+def _numerics_gate(row: Row) -> Iterator[GateResult]:
+    """Built in: wrong answers fail. Without a verdict there is nothing to pass or fail."""
+    if row.numerics is None or row.numerics.word is NumericsWord.UNKNOWN:
+        return
+    status = GateStatus.FAIL if row.is_wrong else GateStatus.PASS
+    reason = f"answers {row.numerics.word}: {numerics_reasons(row)}"
+    yield GateResult(NUMERICS_GATE, status, None, None, reason)
 
 
 def accuracy_gates(
@@ -177,7 +190,7 @@ def _latency_gate(
     if quantile == "p90" and row.p90_source is Source.INTERPOLATED:
         reason = f"p90 is interpolated (about {duration(value)}): an estimate is never gated"
         return GateResult(name, GateStatus.UNKNOWN, limit, None, reason)
-    doubt = why_not_as_requested(row.delegation)
+    doubt = why_not_under_its_name(row)
     if doubt is None and row.stability.word is StabilityWord.INVALID:
         doubt = f"INVALID: {row.stability.reasons[0]}"
     if doubt is None and interval is None:

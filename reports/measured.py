@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.config import PlanConfig
+from bench.delegation.model import Delegation
 from bench.headline import Headline, headline
 from bench.identity import Case
 from bench.records import (
-    Coverage,
-    Delegation,
+    CheckRecord,
     LaunchRecord,
     Measurement,
     Outcome,
@@ -22,7 +22,9 @@ from bench.records import (
     VariantRecord,
 )
 from bench.stability import Stability, StabilityWord, judge_stability, used_launches
+from reports.checked import Checked, checked_case
 from reports.conditions import simulated_devices
+from reports.delegations import delegation_of, misfiled, why_not_as_requested
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +39,8 @@ class MeasuredCase:
         stability: the verdict on them.
         failure: why there is no number at all, or None.
         simulated: whether its device is an emulator.
+        checked: what its profiling and its numerics launch found, where it is its delegate's.
+        delegation: what its delegate took, by every launch of it; None without any.
     """
 
     planned: PlannedCase
@@ -46,6 +50,8 @@ class MeasuredCase:
     stability: Stability
     failure: str | None
     simulated: bool
+    checked: Checked
+    delegation: Delegation | None
 
     @property
     def case(self) -> Case:
@@ -89,58 +95,15 @@ class MeasuredCase:
             return "a tool's mean"
         return "a median of single invokes" if self.batches <= {1} else "a median of batches"
 
-    @property
-    def delegation(self) -> Delegation | None:
-        """What the case's delegate took; UNKNOWN where the launches disagree.
-
-        A tainted launch tells it as well as a clean one: load does not move a node.
-        """
-        seen = [item.measurement.delegation for item in self.launches if item.measurement]
-        wanted = self.case.delegate.name
-        if not seen:
-            return None
-        others = sorted({d.requested for d in seen} - {wanted})
-        if others:
-            text = f"launches were asked for {', '.join(others)}, not for {wanted}"
-            return Delegation(wanted, Coverage.UNKNOWN, evidence=(text,))
-        takes = {(d.verdict, d.delegated_nodes, d.total_nodes) for d in seen}
-        if len(takes) == 1:
-            return seen[0]
-        words = Counter(d.verdict.value for d in seen)
-        if len(words) == 1:
-            words = Counter(f"{d.delegated_nodes} of {d.total_nodes} nodes" for d in seen)
-        text = ", ".join(f"{word} in {count}" for word, count in words.most_common())
-        return Delegation(wanted, Coverage.UNKNOWN, evidence=(f"launches: {text}",))
-
-
-def why_not_as_requested(delegation: Delegation | None) -> str | None:
-    """Why a number may not stand under the name of its delegate, or None if it may."""
-    if delegation is None:
-        return "the delegation is unknown"
-    if delegation.as_requested:
-        return None
-    if delegation.requested == "none":
-        took = f"a delegate took part ({delegation.verdict.value})"
-        return took if delegation.verdict is not Coverage.UNKNOWN else "the delegation is unknown"
-    if delegation.verdict is Coverage.NONE:
-        return f"{delegation.requested} took no node"
-    return f"it is unknown what {delegation.requested} took"
-
-
-def misfiled(delegation: Delegation | None) -> bool:
-    """Whether the evidence says that the number is another delegate's; UNKNOWN says nothing."""
-    return (
-        delegation is not None
-        and delegation.verdict is not Coverage.UNKNOWN
-        and not delegation.as_requested
-    )
-
 
 def measured_cases(data: RunData, plan: PlanConfig) -> tuple[MeasuredCase, ...]:
     """Every planned case but the sentinels, in the order of the plan, with its launches."""
     by_case: dict[str, list[LaunchRecord]] = defaultdict(list)
     for launch in data.launches:
         by_case[launch.case_id].append(launch)
+    checks: dict[str, list[CheckRecord]] = defaultdict(list)
+    for check in data.checks:
+        checks[check.case_id].append(check)
     variants = {(item.model, item.variant): item for item in data.variants}
     simulated = simulated_devices(data)
     away = _away(data)
@@ -151,6 +114,11 @@ def measured_cases(data: RunData, plan: PlanConfig) -> tuple[MeasuredCase, ...]:
         variant = variants.get((planned.case.model, planned.case.variant))
         made = by_case[planned.case.case_id]
         own = tuple(item for item in made if _measures(item.environment, variant))
+        checked = checked_case(
+            planned.case,
+            [c for c in checks[planned.case.case_id] if _measures(c.environment, variant)],
+            plan.measure,
+        )
         case = MeasuredCase(
             planned=planned,
             launches=own,
@@ -165,12 +133,15 @@ def measured_cases(data: RunData, plan: PlanConfig) -> tuple[MeasuredCase, ...]:
                 away.get(planned.case.device, f"the run is {data.run.status.value}"),
             ),
             simulated=planned.case.device in simulated,
+            checked=checked,
+            delegation=delegation_of(planned.case.delegate.name, own, checked),
         )
         if misfiled(case.delegation):
             # Whoever reads a table or an export by the delegate's name would take the
             # number for that delegate's: it stays in the store and out of every report.
             why = why_not_as_requested(case.delegation)
-            case = replace(case, failure=f"{why}: what was measured is not {wanted(case)}")
+            failure = f"{why}: what was measured is not {wanted(case)}"
+            case = replace(case, failure=failure, checked=case.checked.of_another(failure))
         cases.append(case)
     return tuple(cases)
 

@@ -18,11 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.accuracy import LossVerdict
+from bench.delegation.model import Delegation
 from bench.identity import Case
 from bench.metrics import Metric
-from bench.records import Delegation, Source
+from bench.numerics.model import Numerics, NumericsVerdict, NumericsWord
+from bench.records import Source
 from bench.stability import Stability
 from bench.stats import Interval, RatioVerdict
+from reports.delegate_model import AgainstCpu, ProfileSeen, SlowerThanFp32
 from reports.device_model import AcrossDevices, DeviceConditions
 
 
@@ -41,13 +44,14 @@ class GateResult:
 
     Attributes:
         name: key of the gate in the plan, e.g. "accuracy_drop_max_points".
-        limit, value: in the unit that `name` ends with; value None if not measured.
+        limit, value: in the unit that `name` ends with; value None if not measured, limit
+            None where the gate has none ("numerics": no answer may be WRONG).
         reason: one line for people, e.g. "p50 1.91 to 2.04 ms, limit 2.00 ms".
     """
 
     name: str
     status: GateStatus
-    limit: float
+    limit: float | None
     value: float | None
     reason: str
 
@@ -184,6 +188,11 @@ class Row:
         init_us, energy_mj_per_invoke: medians over launches, None unless all have one;
             energy_reason says why there is no energy.
         simulated: measured on an emulator.
+        numerics, answers: how far its answers lie from the reference's, judged and in
+            figures; both None with numerics_reason.
+        profile: of its profiling launch, in short; None with profile_reason.
+        against_cpu: its speed-up against the processor of its device; None where nobody
+            has looked.
     """
 
     case: Case
@@ -228,6 +237,22 @@ class Row:
     energy_mj_per_invoke: float | None = None
     energy_reason: str | None = None
     simulated: bool = False
+    numerics: NumericsVerdict | None = None
+    answers: Numerics | None = None
+    numerics_reason: str | None = None
+    profile: ProfileSeen | None = None
+    profile_reason: str | None = None
+    against_cpu: AgainstCpu | None = None
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether its answers are WRONG: then its speed counts for nothing."""
+        return self.numerics is not None and self.numerics.word is NumericsWord.WRONG
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether its delegate's work is doubted although nothing contradicts it outright."""
+        return self.delegation is not None and bool(self.delegation.suspicion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +317,7 @@ class Comparison:
         classes: of classifiers, one per variant that was evaluated.
         devices: conditions on each, in the order of the plan.
         across: speed-ups over several devices.
+        slower: quantised cases that are slower than fp32, and why.
     """
 
     run_id: str
@@ -312,3 +338,4 @@ class Comparison:
     classes: tuple[ClassReport, ...] = ()
     devices: tuple[DeviceConditions, ...] = ()
     across: tuple[AcrossDevices, ...] = ()
+    slower: tuple[SlowerThanFp32, ...] = ()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.records import RunData, RunStatus, Source
+from bench.records import Purpose, RunData, RunStatus, Source
 from bench.sentinel import judge
 from reports.conditions import shared, simulated_devices
-from reports.measured import MeasuredCase, why_not_as_requested
+from reports.measured import MeasuredCase
 from reports.model import Row
 from reports.provenance import mapping
+from reports.standing import why_not_under_its_name
 
 # Below this number of units nothing is said about a device model (METHOD section 9).
 UNITS_OF_A_MODEL = 3
@@ -83,8 +84,9 @@ def notes(data: RunData, cases: Sequence[MeasuredCase], rows: Sequence[Row]) -> 
     foreign = sum(item.foreign for item in cases)
     if foreign:
         found.append(f"{foreign} launches are left out: they measured another file of a variant.")
+    found += _unchecked(data, rows)
     for row in rows:
-        doubt = why_not_as_requested(row.delegation)
+        doubt = why_not_under_its_name(row)
         if row.p50_us is not None and doubt is not None:
             found.append(f"{row.case.model} · {row.case.label} on {row.case.device}: {doubt}.")
     return tuple(found)
@@ -124,6 +126,17 @@ def _sources(rows: Sequence[Row]) -> Iterator[str]:
             "~ before a p90: an estimate between the tool's median and p95, which bound it for"
             " certain; it is never tested and never gated."
         )
+
+
+def _unchecked(data: RunData, rows: Sequence[Row]) -> Iterator[str]:
+    """Once for the run, where it holds no check of a kind at all."""
+    if not any(row.p50_us is not None for row in rows):
+        return
+    purposes = {check.purpose for check in data.checks}
+    if Purpose.NUMERICS not in purposes:
+        yield "Not checked in this run: whether the answers are those of the plain kernels."
+    if Purpose.PROFILE not in purposes:
+        yield "Not profiled in this run: which ops took the time, and where they ran."
 
 
 def _sentinels(data: RunData) -> Iterator[str]:

@@ -12,8 +12,8 @@ from bench.records import Source
 from bench.stability import StabilityWord
 from bench.stats import RatioVerdict, geometric_mean
 from reports.advice import REFERENCE, Chosen, accuracy_of, praise, why_of_equals
-from reports.measured import why_not_as_requested
 from reports.model import GateStatus, Recommendation, Row
+from reports.standing import why_not_under_its_name
 
 USUAL_CONFIDENCE = 0.95
 
@@ -42,8 +42,8 @@ def recommend(
 
     A variant is represented on each device, by each runner, by its fastest case that passes
     every gate. Simulated devices have no say where there are real ones. INVALID, NOT STEADY
-    and failed cases, those without an interval and those whose delegation is not as
-    requested represent nothing.
+    and failed cases, those without an interval, those whose answers are WRONG and those whose
+    delegation is not as requested, or suspect, represent nothing.
     """
     models = dict.fromkeys(row.case.model for row in rows)
     return tuple(
@@ -62,7 +62,7 @@ def why_not_carried(row: Row) -> str | None:
         return f"{row.stability.word}: {row.stability.reasons[0]}"
     if row.p50_interval_us is None:
         return f"{row.launches_used} usable launches give no interval"
-    return why_not_as_requested(row.delegation)
+    return why_not_under_its_name(row)
 
 
 def _rule(delta: float) -> str:

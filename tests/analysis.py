@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 from records import NOW, RUN_ID, case, launch, measurement
 
 from bench.config import GatesConfig, MeasureConfig, ModelConfig, PlanConfig
+from bench.delegation.model import Coverage, Delegation
 from bench.digest import digest
-from bench.identity import Case
+from bench.identity import Case, check_id
 from bench.metrics import metric_named
 from bench.records import (
-    Coverage,
-    Delegation,
+    CheckRecord,
     EvaluationRecord,
     LaunchRecord,
+    Outcome,
     PlannedCase,
+    Purpose,
     RunData,
     RunRecord,
     RunStatus,
@@ -163,6 +165,25 @@ def run_data(
         ),
         launches=tuple(item for each in launches.values() for item in each),
     )
+
+
+def check(of: Case, purpose: Purpose, **changes: Any) -> CheckRecord:
+    """A launch beside the timed ones that went well, unless `changes` say otherwise."""
+    made = CheckRecord(
+        launch_id=check_id(RUN_ID, of.case_id, purpose.value, changes.get("attempt", 0)),
+        run_id=RUN_ID,
+        case_id=of.case_id,
+        purpose=purpose,
+        attempt=0,
+        started_utc=NOW,
+        duration_s=1.0,
+        outcome=Outcome.OK,
+        failure=None,
+        conditions={},
+        environment={"model_sha256": SHA256},
+        argv=("runner",),
+    )
+    return replace(made, **changes)
 
 
 def matrix(

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.delegation.model import Coverage, Delegation, Evidence, EvidenceSource, Refusal
 from bench.identity import Case, DelegateSpec
 from bench.metrics import Metric
-from bench.records import Coverage, Delegation, Source
+from bench.numerics.model import (
+    DeviceAccuracy,
+    Numerics,
+    NumericsVerdict,
+    NumericsWord,
+    OutputNumbers,
+)
+from bench.records import Source
 from bench.stability import Mode, Stability, StabilityWord
 from bench.stats import Change, Interval, RatioVerdict
+from reports.delegate_model import AgainstCpu, ProfileSeen, SlowerThanFp32
 from reports.device_model import (
     AcrossDevices,
     Battery,
@@ -104,6 +114,15 @@ def row(
     speedup = base * scale / (p50 * (1.0 if threads == 1 else 1.7))
     verdict = Change.SAME if abs(speedup - 1) < 0.02 else Change.CHANGED
     asked = delegate != "none"
+    on_plain = RatioVerdict(
+        1 / PLAIN_FACTOR[variant],
+        Interval(0.99 / PLAIN_FACTOR[variant], 1.01 / PLAIN_FACTOR[variant], 0.95, "paired"),
+        launches,
+        Change.CHANGED,
+        True,
+        0.0001,
+        "",
+    )
     return Row(
         case=case,
         case_id=case.case_id,
@@ -172,6 +191,9 @@ def row(
         ),
         pareto=variant in ("int8", "int8-qat", "dynamic") and asked and threads == 2,
         launch_samples_us=tuple(drawn),
+        against_cpu=AgainstCpu(None, None, None)
+        if asked
+        else AgainstCpu(DelegateSpec("xnnpack"), on_plain, None),
     )
 
 
@@ -305,6 +327,12 @@ def without_numbers(base: Row, **changes: object) -> Row:
         delegation=None,
         pareto=False,
         launch_samples_us=(),
+        against_cpu=AgainstCpu(DelegateSpec("xnnpack"), None, "not measured"),
+        numerics=None,
+        answers=None,
+        numerics_reason="not made",
+        profile=None,
+        profile_reason="not made",
     )
     return replace(empty, **changes)  # type: ignore[arg-type]
 
@@ -373,7 +401,13 @@ def failures() -> Comparison:
         replace(
             row("int8", "xnnpack", 1),
             delegation=Delegation(
-                "xnnpack", Coverage.NONE, 0, 30, 0, {}, ("no DELEGATE node in the plan",)
+                "xnnpack",
+                Coverage.NONE,
+                0,
+                30,
+                0,
+                {},
+                (Evidence(EvidenceSource.NODES, "no DELEGATE node in the plan"),),
             ),
             gates=(unknown,),
         ),
@@ -411,6 +445,30 @@ def failures() -> Comparison:
     )
 
 
+def _attacked(base: Row, name: str) -> Row:
+    """The row with a name in everything that is said of its delegate and its answers."""
+    return replace(
+        base,
+        delegation=Delegation(
+            name,
+            Coverage.PARTIAL,
+            3,
+            5,
+            1,
+            {name: 2},
+            (Evidence(EvidenceSource.LOG, name, Coverage.FULL),),
+            (Refusal(name, name, 1),),
+            (name,),
+            0.4,
+            name,
+        ),
+        numerics=NumericsVerdict(NumericsWord.DIFFERS, (name,)),
+        answers=replace(numerics(), inputs=name, reference=name),
+        profile=ProfileSeen(name, 0.5),
+        against_cpu=AgainstCpu(None, None, name),
+    )
+
+
 def hostile() -> Comparison:
     """Names and messages that attack whatever shows them."""
     rows: list[Row] = []
@@ -435,6 +493,7 @@ def hostile() -> Comparison:
                 gates=(GateResult(name, GateStatus.FAIL, 1.0, 2.0, name),),
             )
         )
+        rows[-1] = _attacked(rows[-1], name)
     environment: Mapping[str, object] = {name: {name: name} for name in HOSTILE}
     return comparison(
         tuple(rows),
@@ -655,6 +714,176 @@ def multi() -> Comparison:
     )
 
 
+def numerics(max_abs: float = 2e-6, *, samples: int = 8, nan: int = 0) -> Numerics:
+    """What a look at the answers of a classifier with ten classes finds."""
+    rms = max_abs / 3
+    out = OutputNumbers(
+        name="out",
+        dtype="float32",
+        elements=10,
+        scale=None,
+        reference_range=1.0,
+        reference_max_abs=1.0,
+        reference_rms=0.3,
+        max_abs=max_abs,
+        rms=rms,
+        max_rel=max_abs * 4,
+        cosine=1 - max_abs**2,
+        snr_db=20 * math.log10(0.3 / rms),
+        top1_agreement=1.0 if max_abs < 0.1 else 0.25,
+        nan=nan,
+        inf=0,
+        reference_nonfinite=0,
+    )
+    return Numerics((out,), samples, "holdout", "ab" * 32, "plain kernels, a runtime 1.2.3, x86_64")
+
+
+OK = NumericsVerdict(NumericsWord.OK, ("max abs 2e-06, limit 1e-04",))
+WRONG = NumericsVerdict(
+    NumericsWord.WRONG, ("top-1 agrees on 2 of 8 samples", "SNR 1.2 dB, limit 20 dB")
+)
+
+
+def on(delegate: str, base: Row, speed: float | None, **changes: object) -> Row:
+    """The xnnpack row as another delegate gives it, `speed` times as fast as the processor."""
+    case = replace(base.case, delegate=DelegateSpec(delegate))
+    cpu = AgainstCpu(DelegateSpec("xnnpack"), None, "it is unknown what it took")
+    fields: dict[str, object] = {"case": case, "case_id": case.case_id, "pareto": False}
+    if speed is not None:
+        assert base.p50_us is not None
+        change = Change.SAME if abs(speed - 1) < 0.02 else Change.CHANGED
+        around = Interval(speed * 0.985, speed * 1.014, 0.95, "order-statistic")
+        cpu = AgainstCpu(
+            DelegateSpec("xnnpack"),
+            RatioVerdict(speed, around, 6, change, change is Change.CHANGED, 0.001, ""),
+            None,
+        )
+        for name in ("p50", "p90", "p95"):
+            value, interval = getattr(base, f"{name}_us"), getattr(base, f"{name}_interval_us")
+            fields[f"{name}_us"] = value / speed
+            fields[f"{name}_interval_us"] = replace(
+                interval, low=interval.low / speed, high=interval.high / speed
+            )
+        fields["launch_samples_us"] = tuple(one / speed for one in base.launch_samples_us)
+    fields["against_cpu"] = cpu
+    fields["delegation"] = Delegation(
+        delegate,
+        Coverage.FULL,
+        30,
+        30,
+        1,
+        evidence=(
+            Evidence(EvidenceSource.NODES, "A delegate took 30 of 30 nodes.", Coverage.FULL),
+        ),
+        accelerators=("an accelerator",),
+        outside_time=0.0,
+    )
+    return replace(base, **{**fields, **changes})  # type: ignore[arg-type]
+
+
+def _of_delegates(variant: str, device: str, scale: float) -> Iterator[Row]:
+    cpu = replace(
+        row(variant, "xnnpack", 1, device=device, scale=scale),
+        simulated=device == "emu-1",
+        numerics=OK,
+        answers=numerics(),
+        profile=ProfileSeen("CONV_2D", 0.62),
+    )
+    plain = row(variant, "none", 1, device=device, scale=scale)
+    yield replace(plain, simulated=device == "emu-1", numerics_reason="not made")
+    yield cpu
+    partial = Delegation(
+        "gpu",
+        Coverage.PARTIAL,
+        27,
+        30,
+        2,
+        {"CAST": 2, "TOPK_V2": 1},
+        (
+            Evidence(
+                EvidenceSource.MESSAGES, "27 operations will run on the GPU.", Coverage.PARTIAL
+            ),
+            Evidence(EvidenceSource.TOOL, "The tool says: completely executed.", Coverage.FULL),
+        ),
+        (Refusal("CAST", "not supported", 2), Refusal("TOPK_V2", "")),
+        ("a graphics adapter",),
+        0.34,
+    )
+    if device == "pi4":
+        reason = "there is no GPU delegate for this board"
+        yield without_numbers(
+            on("gpu", cpu, None), launches_made=0, not_applicable=reason, gates=()
+        )
+    elif variant == "int8":
+        yield on("gpu", cpu, 1.4, delegation=partial, numerics_reason="the tool aborted (signal 6)",
+                 numerics=None, answers=None)  # fmt: skip
+    else:
+        fails = GateResult(
+            "numerics", GateStatus.FAIL, None, None, f"answers WRONG: {'; '.join(WRONG.reasons)}"
+        )
+        bad = device == "phone-b"
+        yield on(
+            "gpu",
+            cpu,
+            3.21,
+            numerics=WRONG if bad else OK,
+            answers=numerics(0.9, nan=3) if bad else replace(
+                numerics(),
+                accuracy=DeviceAccuracy("top1", None, 0.96, 100, 719, (), 0.97),
+            ),
+            gates=(fails, *cpu.gates) if bad else cpu.gates,
+        )  # fmt: skip
+    none = Delegation(
+        "nnapi", Coverage.NONE, 0, 30, 0, {},
+        (Evidence(EvidenceSource.DEVICE, "NNAPI has no accelerator but nnapi-reference.",
+                  Coverage.NONE),),
+        accelerators=("nnapi-reference",),
+    )  # fmt: skip
+    yield without_numbers(
+        on("nnapi", cpu, None),
+        launches_made=6,
+        delegation=none,
+        failure="nnapi took no node: what was measured is not nnapi",
+    )
+    if device == "phone-a":
+        told = "As fast as on the processor of the same device (ratio 1.004 over 6 common rounds)"
+        seen = on("npu", cpu, 1.004)
+        assert seen.delegation is not None
+        yield replace(seen, delegation=replace(seen.delegation, suspicion=told))
+    else:
+        unknown = Delegation(
+            "npu", Coverage.UNKNOWN,
+            evidence=(Evidence(EvidenceSource.ABSENCE, "Nothing says what the delegate took."),),
+        )  # fmt: skip
+        yield on("npu", cpu, None, delegation=unknown)
+
+
+def delegates() -> Comparison:
+    """Four devices by five delegates by three variants, with every verdict that there is."""
+    devices = {"phone-a": 1.0, "phone-b": 1.4, "pi4": 3.0, "emu-1": 2.0}
+    rows = tuple(
+        made
+        for device, scale in devices.items()
+        for variant in ("fp32", "fp16", "int8")
+        for made in _of_delegates(variant, device, scale)
+    )
+    slow = next(r for r in rows if r.case.variant == "fp16" and r.case.delegate.name == "none")
+    return comparison(
+        tuple(replace(r, simulated=r.case.device == "emu-1") for r in rows),
+        variants=tuple(summary(v) for v in ("fp32", "fp16", "int8")),
+        slower=(
+            SlowerThanFp32(
+                slow.case,
+                0.56,
+                (
+                    "fp16 is slower than fp32 here (1.80×: 14.4 ms against 8.00 ms).",
+                    "15 DEPTHWISE_CONV_2D stayed on plain kernels: 82 % of its time.",
+                ),
+            ),
+        ),
+    )
+
+
 SITUATIONS: dict[str, Callable[[], Comparison]] = {
     "good": good,
     "failures": failures,
@@ -663,4 +892,5 @@ SITUATIONS: dict[str, Callable[[], Comparison]] = {
     "no_accuracy": no_accuracy,
     "multi": multi,
     "phones": phones,
+    "delegates": delegates,
 }

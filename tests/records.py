@@ -8,16 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.delegation.model import Coverage, Delegation
 from bench.identity import Case, DelegateSpec, launch_id
-from bench.records import (
-    Coverage,
-    Delegation,
-    Failure,
-    HostLoad,
-    LaunchRecord,
-    Measurement,
-    Outcome,
-)
+from bench.records import Failure, HostLoad, LaunchRecord, Measurement, Outcome
 
 RUN_ID = "01939f3a-0000-7000-8000-000000000000"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

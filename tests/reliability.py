@@ -50,6 +50,8 @@ threads = [1]
 rounds = {rounds}
 timeout_s = {timeout_s:g}
 away_s = {away_s:g}
+profile = "off"
+numerics = "off"
 controls = {{ {controls} }}
 """
 

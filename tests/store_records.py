@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from bench.delegation.model import Coverage, Delegation, Evidence, EvidenceSource, Refusal
 from bench.digest import SampleDigest
-from bench.identity import Case, DelegateSpec, launch_id, new_run_id
+from bench.identity import Case, DelegateSpec, check_id, launch_id, new_run_id
+from bench.numerics.model import DeviceAccuracy, Numerics, OutputNumbers
+from bench.ops.model import OpKind, OpProfile, OpRow, OpTable, ProfileSource
 from bench.records import (
-    Coverage,
-    Delegation,
+    Artifact,
+    CheckRecord,
     EvaluationRecord,
     Failure,
     HostLoad,
@@ -20,6 +23,7 @@ from bench.records import (
     Measurement,
     Outcome,
     PlannedCase,
+    Purpose,
     RunRecord,
     RunStatus,
     Source,
@@ -82,6 +86,16 @@ digests = st.builds(
     st.lists(floats, max_size=2).map(tuple),
     st.lists(floats, max_size=2).map(tuple),
 )
+evidence = st.builds(
+    Evidence, st.sampled_from(EvidenceSource), texts, st.none() | st.sampled_from(Coverage)
+)
+refusals = st.builds(Refusal, texts, texts, st.none() | integers)
+
+
+def few(items: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(items, max_size=3).map(tuple)
+
+
 sample_arrays = st.lists(integers, max_size=30).map(lambda v: np.array(v, dtype=np.int64))
 
 
@@ -129,7 +143,9 @@ def measurements(draw: st.DrawFn) -> Measurement:
             draw(maybe_int),
             draw(maybe_int),
             draw(st.dictionaries(texts, integers, max_size=3)),
-            tuple(draw(st.lists(texts, max_size=3))),
+            draw(few(evidence)),
+            draw(few(refusals)),
+            draw(few(texts)),
         ),
         runtime=draw(json_objects),
         inputs=draw(json_objects),
@@ -146,7 +162,7 @@ def measurements(draw: st.DrawFn) -> Measurement:
 
 @st.composite
 def launches(draw: st.DrawFn, run_id: str, case_id: str) -> LaunchRecord:
-    outcome = draw(st.sampled_from(Outcome))
+    outcome = draw(st.sampled_from([o for o in Outcome if o is not Outcome.NOT_MADE]))
     ok = outcome is Outcome.OK
     index, attempt = draw(st.integers(0, 3)), draw(st.integers(0, 2))
     return LaunchRecord(
@@ -166,6 +182,90 @@ def launches(draw: st.DrawFn, run_id: str, case_id: str) -> LaunchRecord:
         environment=draw(json_objects),
         argv=tuple(draw(st.lists(texts, max_size=3))),
         stderr_tail=draw(texts),
+    )
+
+
+op_rows = st.builds(
+    OpRow,
+    st.sampled_from(OpKind),
+    texts,
+    texts,
+    *[st.none() | floats] * 6,
+    st.none() | integers,
+    st.none() | floats,
+    st.none() | integers,
+)
+op_tables = st.builds(OpTable, few(op_rows), integers, texts, st.booleans())
+profiles = st.builds(
+    OpProfile,
+    st.sampled_from(ProfileSource),
+    few(op_tables),
+    few(op_tables),
+    st.none() | integers,
+    st.none() | floats,
+    st.none() | integers,
+    few(texts),
+)
+output_numbers = st.builds(
+    OutputNumbers, texts, texts, integers, *[st.none() | floats] * 10, integers, integers, integers
+)
+accuracies = st.builds(
+    DeviceAccuracy,
+    texts,
+    st.none() | integers,
+    floats,
+    integers,
+    integers,
+    few(few(floats)),
+    st.none() | floats,
+)
+all_numerics = st.builds(
+    Numerics, few(output_numbers), integers, texts, texts, texts, st.none() | accuracies
+)
+delegations = st.builds(
+    Delegation,
+    texts,
+    st.sampled_from(Coverage),
+    *[st.none() | integers] * 3,
+    st.dictionaries(texts, integers, max_size=3),
+    few(evidence),
+    few(refusals),
+    few(texts),
+    st.none() | floats,
+    texts,
+)
+artifacts = st.lists(
+    st.builds(Artifact, texts, st.binary(max_size=50)), max_size=2, unique_by=lambda a: a.name
+)
+
+
+@st.composite
+def checks(draw: st.DrawFn, run_id: str, case_id: str) -> CheckRecord:
+    purpose = draw(st.sampled_from([p for p in Purpose if p is not Purpose.TIMING]))
+    outcome = draw(st.sampled_from(Outcome))
+    attempt = draw(st.integers(0, 2))
+    left = tuple(draw(artifacts)) if purpose is Purpose.TRACE else ()
+    if purpose is Purpose.TRACE and not left:
+        outcome = Outcome.CRASHED
+    ok = outcome is Outcome.OK
+    return CheckRecord(
+        launch_id=check_id(run_id, case_id, purpose, attempt),
+        run_id=run_id,
+        case_id=case_id,
+        purpose=purpose,
+        attempt=attempt,
+        started_utc=draw(times),
+        duration_s=draw(floats),
+        outcome=outcome,
+        failure=None if ok else draw(failures),
+        conditions=draw(json_objects),
+        environment=draw(json_objects),
+        argv=draw(few(texts)),
+        stderr_tail=draw(texts),
+        profile=draw(profiles) if ok and purpose is Purpose.PROFILE else None,
+        numerics=draw(all_numerics) if ok and purpose is Purpose.NUMERICS else None,
+        artifacts=left,
+        delegation=draw(st.none() | delegations),
     )
 
 
@@ -292,3 +392,35 @@ def launch_record(of: PlannedCase, index: int = 0, **changes: Any) -> LaunchReco
         "argv": ("python", "invoke_loop.py"),
     }
     return LaunchRecord(**{**fields, **changes})
+
+
+def check_record(
+    of: PlannedCase, purpose: Purpose = Purpose.PROFILE, **changes: Any
+) -> CheckRecord:
+    """A good launch beside the timed ones."""
+    attempt = changes.get("attempt", 0)
+    row = OpRow(OpKind.OP, "CONV_2D", "[out]:0", 12.5, node=0, order=0)
+    answers = OutputNumbers(
+        "out", "float32", 2, None, 1.0, 1.0, 0.5, 1e-6, 1e-7, 1e-6, 1.0, 120.0, 1.0, 0, 0, 0
+    )
+    fields: dict[str, Any] = {
+        "launch_id": check_id(of.run_id, of.case.case_id, purpose, attempt),
+        "run_id": of.run_id,
+        "case_id": of.case.case_id,
+        "purpose": purpose,
+        "attempt": attempt,
+        "started_utc": START + timedelta(minutes=1),
+        "duration_s": 2.0,
+        "outcome": Outcome.OK,
+        "failure": None,
+        "conditions": {"before": None, "after": None},
+        "environment": {"model_sha256": "1" * 64},
+        "argv": ("python", "invoke_loop.py"),
+    }
+    if purpose is Purpose.PROFILE:
+        fields["profile"] = OpProfile(ProfileSource.C_API, (OpTable((row,)),), runs=50)
+    elif purpose is Purpose.NUMERICS:
+        fields["numerics"] = Numerics((answers,), 8, "holdout", "2" * 64, "plain kernels")
+    else:
+        fields["artifacts"] = (Artifact("system.perfetto-trace", b"trace"),)
+    return CheckRecord(**{**fields, **changes})

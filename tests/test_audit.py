@@ -26,7 +26,8 @@ from records import case, launch
 from rich.console import Console
 
 from bench.config import DeviceGates, GatesConfig, ModelConfig
-from bench.records import Coverage, Delegation, Outcome, RunData, RunStatus
+from bench.delegation.model import Coverage, Delegation
+from bench.records import Outcome, RunData, RunStatus
 from bench.stability import StabilityWord
 from bench.stats import Change
 from reports.compare import compare

@@ -15,7 +15,8 @@ from records import case, launch
 
 from bench.cli.run import execute
 from bench.config import ModelConfig, PlanConfig
-from bench.delegation import judge_tool
+from bench.delegation.judge import judge_tool
+from bench.delegation.model import Coverage, Delegation, Evidence, EvidenceSource, Refusal
 from bench.errors import UserError
 from bench.events import Event, Note
 from bench.fleet import DeviceProblem
@@ -23,12 +24,12 @@ from bench.identity import Case, DelegateSpec
 from bench.parsers.benchmark_model import Applied, ToolOutput, ToolText
 from bench.parsers.runtime_log import Replaced, RuntimeLog
 from bench.plan import resolve
-from bench.records import Coverage, Delegation, LaunchRecord, Outcome, RunData, RunRecord, RunStatus
+from bench.records import LaunchRecord, Outcome, RunData, RunRecord, RunStatus
 from bench.run import find_unfinished
 from bench.runners.base import LaunchLimits, LaunchSpec
 from bench.runners.raw_inputs import RawInputs, raw_inputs
 from bench.scheduler import RunPolicy, measure
-from bench.session import CaseFiles
+from bench.slots import CaseFiles
 from devices.blobs import BlobStore
 from devices.deadline import Deadline
 from devices.errors import Unsupported
@@ -103,7 +104,11 @@ def test_what_a_delegate_refused_is_told_with_its_reason() -> None:
         10,
         1,
         {"TOPK_V2": 1},
-        ("A delegate took 9 of 10 nodes.", "Refused by the GPU delegate: TOPK_V2: too <new>."),
+        (
+            Evidence(EvidenceSource.NODES, "A delegate took 9 of 10 nodes.", Coverage.PARTIAL),
+            Evidence(EvidenceSource.MESSAGES, "Refused by the GPU delegate: TOPK_V2: too <new>."),
+        ),
+        (Refusal("TOPK_V2", "too <new>."),),
     )
     text = markdown(compare(run_data({of: rounds(of, around(1000), delegation=partly)})))
     assert "TOPK" in text
@@ -115,7 +120,7 @@ def test_why_a_delegate_is_unknown_comes_before_what_it_seemed_to_take() -> None
     log = RuntimeLog(replaced=(Replaced("TfLiteNnapiDelegate", 12, 12, 1, 0),))
     found = judge_tool("nnapi", ToolOutput(text, log), None, compiled=False)
     assert found.verdict is Coverage.UNKNOWN
-    assert "names no accelerator" in found.evidence[0]
+    assert "names no accelerator" in found.evidence[0].text
 
 
 class NoExec(LocalTransport):

@@ -32,6 +32,8 @@ MEASURE = """
 variants = [{variants}]
 threads = [1]
 rounds = 1
+profile = "off"
+numerics = "off"
 """
 
 

@@ -107,7 +107,7 @@ class TestPrepare:
         assert (laid.env, laid.results) == ({}, ())
 
     def test_what_the_app_would_split_is_refused(self, folder: Path) -> None:
-        odd = spec(folder, "external", external_delegate_path="/data/my delegate.so")
+        odd = spec(folder, "external", path="/data/my delegate.so")
         with pytest.raises(UserError, match="splits its flags at blanks"):
             runner(folder).prepare(odd)
 

@@ -18,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import float_model, int8_model, partial_model, two_input_model, write_model
 
+from bench.delegation.model import Coverage
 from bench.errors import UserError
 from bench.identity import Case, DelegateSpec
 from bench.parsers.count_line import CountLine
-from bench.records import Coverage, Failure, Measurement, Outcome, Source
+from bench.records import Failure, Measurement, Outcome, Source
 from bench.runners.base import LaunchFiles, LaunchLimits, LaunchSpec, RawOutput
 from bench.runners.benchmark_model import BenchmarkModelRunner
 from bench.runners.clock import library_for

@@ -17,14 +17,16 @@ import models
 import numpy as np
 import pytest
 
+from bench.delegation.model import Coverage
 from bench.identity import Case, DelegateSpec
 from bench.parsers.count_line import CountLine, parse_count_line
 from bench.parsers.recorded_clock import Rebuilt, rebuild
-from bench.records import Coverage, LaunchRecord, Measurement, Outcome
+from bench.records import LaunchRecord, Measurement, Outcome
 from bench.runners.base import LaunchLimits
 from bench.runners.clock import CLOCK_OUT, library_for
 from bench.runners.loop import InvokeLoopRunner
-from bench.session import CaseFiles, Session
+from bench.session import Session
+from bench.slots import CaseFiles
 from devices import sampler, telemetry
 from devices.blobs import BlobStore
 from devices.deadline import Deadline

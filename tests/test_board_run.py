@@ -17,7 +17,7 @@ from bench.identity import Case, DelegateSpec
 from bench.records import LaunchRecord, Outcome
 from bench.runners.base import LaunchLimits
 from bench.runners.loop import InvokeLoopRunner
-from bench.session import CaseFiles
+from bench.slots import CaseFiles
 from devices.deadline import Deadline
 from devices.emulated.board import EmulatedBoard
 from devices.lease import Owner, look
@@ -78,9 +78,10 @@ def test_a_run_and_what_befalls_its_board(
         files={CASE.case_id: CaseFiles(model, _sha256(model), None)},
         done=[],
         keep=kept.append,
+        keep_check=lambda record: None,
         emit=silent,
         run_id=RUN_ID,
-        config=MeasureConfig(rounds=1, cool_s=0),
+        config=MeasureConfig(rounds=1, cool_s=0, profile="off", numerics="off"),
         limits=LIMITS,
         runner_for=lambda kind, device, facts: InvokeLoopRunner(),
         owner=Owner.here("test"),

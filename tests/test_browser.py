@@ -263,6 +263,19 @@ def test_a_footnote_leads_to_its_note(open_report: Any) -> None:
         )
 
 
+def test_a_cell_of_the_matrix_leads_to_its_evidence(open_report: Any) -> None:
+    page = open_report("delegates").page
+    cell = page.locator("table.coverage a.verdict-wrong").first
+    cell.click()
+    target = page.locator("tr:target")
+    assert f"#{target.get_attribute('id')}" == cell.get_attribute("href")
+    assert "gpu" in target.inner_text()
+    assert "WRONG" in target.inner_text()
+    box = target.bounding_box()
+    assert box is not None
+    assert 0 <= box["y"] < HEIGHT, "the evidence is not on the screen"
+
+
 def test_hostile_names_are_text(open_report: Any) -> None:
     opened = open_report("hostile")
     assert opened.seen.dialogs == []
@@ -277,7 +290,9 @@ def test_hostile_names_are_text(open_report: Any) -> None:
         assert name in shown
 
 
-@pytest.mark.parametrize("situation", ["good", "failures", "hostile", "multi", "phones"])
+@pytest.mark.parametrize(
+    "situation", ["good", "failures", "hostile", "multi", "phones", "delegates"]
+)
 def test_nothing_sticks_out_sideways(open_report: Any, situation: str) -> None:
     page = open_report(situation).page
     for width in (1400, 800, 400):
@@ -289,7 +304,7 @@ def test_nothing_sticks_out_sideways(open_report: Any, situation: str) -> None:
         assert moved > 0, "what does not fit at 400 pixels must scroll in its box"
 
 
-@pytest.mark.parametrize("situation", ["good", "failures", "simulated", "phones"])
+@pytest.mark.parametrize("situation", ["good", "failures", "simulated", "phones", "delegates"])
 def test_text_can_be_read_in_light_and_dark(open_report: Any, situation: str) -> None:
     page = open_report(situation).page
     grounds = set()

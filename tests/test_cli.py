@@ -120,7 +120,8 @@ def test_dry_run_prints_every_case_and_touches_nothing(
     out = capsys.readouterr().out
     for variant in ("fp32", "fp16", "dynamic"):
         assert out.count(variant) == 2
-    assert "6 cases x 3 rounds = 18 launches" in out
+    said = " ".join(out.split())
+    assert "6 cases x 3 rounds = 18 launches, and 12 more for profiles and answers; about" in said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["edgebench.toml", "m.keras"]
 
 

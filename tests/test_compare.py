@@ -11,7 +11,8 @@ from analysis import answers, around, matrix, measured, plan, rounds, run_data, 
 from records import case, launch
 
 from bench.config import PlanConfig
-from bench.records import Coverage, Delegation, Failure, Outcome, RunData, RunStatus
+from bench.delegation.model import Coverage, Delegation
+from bench.records import Failure, Outcome, RunData, RunStatus
 from bench.stability import StabilityWord
 from bench.stats import Change
 from reports.compare import compare
@@ -188,7 +189,7 @@ def test_launches_that_disagree_about_the_delegate_are_unknown() -> None:
     delegation = row(compare(data), "int8").delegation
     assert delegation is not None
     assert delegation.verdict is Coverage.UNKNOWN
-    assert delegation.evidence == ("launches: FULL in 5, NONE in 1",)
+    assert [e.text for e in delegation.evidence] == ["launches: FULL in 5, NONE in 1"]
 
 
 def test_batched_is_never_compared_with_unbatched() -> None:

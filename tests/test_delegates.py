@@ -12,7 +12,9 @@ from bench.runners.delegates import (
     _CLASSIC,
     _COMPILED,
     _RUNTIME,
+    LOOP,
     delegate_flags,
+    delegates_of,
     not_applicable,
     option_problem,
 )
@@ -63,12 +65,10 @@ def test_an_accelerator_without_xnnpack_for_the_rest() -> None:
 
 
 def test_a_delegate_from_a_library() -> None:
-    assert flags(
-        "external", external_delegate_path="/lib/x.so", external_delegate_options="a:1;b:2"
-    )[1:] == [
+    assert flags("external", path="/lib/x.so", options="a:1;b:2")[1:] == [
         "--external_delegate_path=/lib/x.so",
-        "--use_xnnpack=true",
         "--external_delegate_options=a:1;b:2",
+        "--use_xnnpack=true",
     ]
     assert flags("edgetpu", system="linux")[1] == "--external_delegate_path=libedgetpu.so.1"
 
@@ -94,7 +94,6 @@ def test_the_compiled_model_tool_is_told_each_accelerator(name: str, gpu: str, n
         (case("npu"), "no npu delegate"),
         (case("nnapi"), "Android only"),
         (case("hexagon"), "Android only"),
-        (case("external"), "needs the option"),
         (case("xnnpack", "benchmark_app"), "app for Android"),
     ],
 )
@@ -122,7 +121,7 @@ def test_inputs_that_are_resized_are_beyond_the_compiled_model_tool() -> None:
 @pytest.mark.parametrize("kind", [CLASSIC, COMPILED])
 @pytest.mark.parametrize("name", DELEGATES)
 def test_what_is_applicable_has_flags_and_what_has_none_is_not(name: str, kind: str) -> None:
-    of = case(name, kind)
+    of = case(name, kind, **({"path": "/lib/x.so"} if name == "external" else {}))
     if not_applicable(of, system="android", abi="arm64-v8a") is None:
         assert delegate_flags(of.delegate, kind=kind, system="android", threads=1)
     else:
@@ -141,13 +140,57 @@ def test_what_is_applicable_has_flags_and_what_has_none_is_not(name: str, kind: 
         (case("nnapi", nnapi_use_burst_mode="yes"), "'yes' is no value"),
         (case("none", allow_fp16="true"), "no option"),
         (case("xnnpack", rest="none"), "no option 'rest'"),
-        (case("external", external_delegate_path="a\nb"), "no value"),
+        (case("external", path="a\nb"), "no value"),
+        (case("external", path="lib/relative.so"), "no value"),
+        (case("external"), "needs the option path"),
+        (case("external", path="/x.so", options="device:usb:0"), "no value"),
+        (case("edgetpu", options="no-colon"), "no value"),
+        (case("external", path="/x.so", external_delegate_options="a:1"), "no option"),
     ],
 )
 def test_an_option_that_the_tool_would_ignore_is_named_before(of: Case, problem: str) -> None:
     assert problem in (option_problem(of.delegate, of.runner) or "")
     with pytest.raises(ValueError, match=r"option|value"):
         delegate_flags(of.delegate, kind=of.runner, system="android", threads=1)
+
+
+@pytest.mark.parametrize(
+    ("of", "problem"),
+    [
+        (case("none", LOOP), None),
+        (case("xnnpack", LOOP), None),
+        (case("xnnpack", LOOP, xnnpack_force_fp16="true"), "no option"),
+        (case("external", LOOP), "needs the option path"),
+        (case("external", LOOP, path="/lib/x.so", options="device:usb:0;a:b"), None),
+        (case("external", LOOP, path="libx.so", rest="none"), None),
+        (case("external", LOOP, path="../x.so"), "no value"),
+        (case("external", LOOP, path="/x.so", options=":v"), "no value"),
+        (case("edgetpu", LOOP), None),
+        (case("edgetpu", LOOP, rest="gpu"), "no value"),
+    ],
+)
+def test_options_of_the_loop(of: Case, problem: str | None) -> None:
+    found = option_problem(of.delegate, LOOP)
+    assert found is None if problem is None else problem in (found or "")
+
+
+def test_options_that_the_tool_would_lose_on_the_way_through_nnapi_are_refused() -> None:
+    lost = case("edgetpu", options="a:b")
+    assert "NNAPI" in (not_applicable(lost, system="android", abi="arm64-v8a") or "")
+    assert not_applicable(lost, system="linux", abi="aarch64") is None
+    named = case("edgetpu", options="a:b", path="/x.so")
+    assert not_applicable(named, system="android", abi="arm64-v8a") is None
+    assert flags("edgetpu", options="a:b", path="/x.so")[1:3] == [
+        "--external_delegate_path=/x.so",
+        "--external_delegate_options=a:b",
+    ]
+
+
+def test_every_delegate_of_a_runner_is_one_of_the_plans() -> None:
+    for kind in (LOOP, CLASSIC, COMPILED, "benchmark_app"):
+        assert delegates_of(kind) <= set(DELEGATES)
+    assert delegates_of(LOOP) == {"none", "xnnpack", "external", "edgetpu"}
+    assert delegates_of("benchmark_app") == delegates_of(CLASSIC)
 
 
 def test_the_hyphen_of_gpu_precision_is_real() -> None:
@@ -161,7 +204,8 @@ def test_the_classic_flags_are_those_that_the_tool_lists() -> None:
     usage = (GOLDEN / "13c_help_allproviders" / "stderr").read_text()
     for name in ("xnnpack", "nnapi", "external"):
         for option in {**_CLASSIC[name], **_RUNTIME}:
-            assert f"\t--{option}=" in usage, option
+            flag = {"path": "external_delegate_path", "options": "external_delegate_options"}
+            assert f"\t--{flag.get(option, option)}=" in usage, option
 
 
 def test_every_delegate_of_a_plan_is_known_to_a_dialect() -> None:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.delegation import judge, judge_tool, why_not_created
+from bench.delegation.judge import judge, judge_tool, why_not_created
+from bench.delegation.model import Coverage, Delegation, Refusal
 from bench.parsers.benchmark_litert import parse_compiled
 from bench.parsers.benchmark_model import Applied, ToolOutput, ToolText, parse_classic
 from bench.parsers.benchmark_proto import RuntimeGraph, RuntimeNode, parse_runtime_info
 from bench.parsers.runtime_log import parse_log
-from bench.records import Coverage, Delegation
 
 
 def nodes(requested: str, total: int, delegated: int, partitions: int, **ops: int) -> Delegation:
@@ -27,11 +27,15 @@ def nodes(requested: str, total: int, delegated: int, partitions: int, **ops: in
     )
 
 
+def texts(found: Delegation) -> tuple[str, ...]:
+    return tuple(item.text for item in found.evidence)
+
+
 def test_all_nodes_in_partitions_is_full() -> None:
     verdict = nodes("xnnpack", 65, 65, 1)
     assert verdict.verdict is Coverage.FULL
     assert verdict.as_requested
-    assert verdict.evidence == ("A delegate took 65 of 65 nodes in 1 partition.",)
+    assert texts(verdict) == ("A delegate took 65 of 65 nodes in 1 partition.",)
 
 
 def test_some_nodes_left_is_partial_and_names_them() -> None:
@@ -39,7 +43,7 @@ def test_some_nodes_left_is_partial_and_names_them() -> None:
     assert verdict.verdict is Coverage.PARTIAL
     assert verdict.as_requested
     assert verdict.fallback_ops == {"DEPTHWISE_CONV_2D": 13, "SOFTMAX": 2}
-    assert verdict.evidence == (
+    assert texts(verdict) == (
         "A delegate took 50 of 65 nodes in 16 partitions.",
         "Outside it: DEPTHWISE_CONV_2D x13, SOFTMAX x2.",
     )
@@ -49,7 +53,7 @@ def test_a_delegate_that_took_nothing_is_not_as_requested() -> None:
     verdict = nodes("xnnpack", 1, 0, 0, ATAN2=1)
     assert verdict.verdict is Coverage.NONE
     assert not verdict.as_requested
-    assert verdict.evidence[0] == "No delegate replaced any of the 1 node."
+    assert texts(verdict)[0] == "No delegate replaced any of the 1 node."
 
 
 def test_plain_kernels_without_partitions_are_as_requested_and_nothing_fell_back() -> None:
@@ -65,7 +69,7 @@ def test_plain_kernels_with_partitions_are_not_as_requested(delegated: int, word
     verdict = nodes("none", 6, delegated, 1, **outside)
     assert verdict.verdict is word
     assert not verdict.as_requested
-    assert "Plain kernels were asked for, but a delegate is at work." in verdict.evidence
+    assert "Plain kernels were asked for, but a delegate is at work." in texts(verdict)
 
 
 @pytest.mark.parametrize("requested", ["none", "xnnpack", "gpu"])
@@ -81,7 +85,7 @@ def test_no_evidence_is_unknown_and_says_why(requested: str) -> None:
     )
     assert verdict.verdict is Coverage.UNKNOWN
     assert not verdict.as_requested
-    assert verdict.evidence == ("No node list: this runtime is too old.",)
+    assert texts(verdict) == ("No node list: this runtime is too old.",)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +106,7 @@ def test_a_list_that_contradicts_itself_is_unknown(
 ) -> None:
     verdict = nodes("xnnpack", total, delegated, partitions, **outside)
     assert verdict.verdict is Coverage.UNKNOWN
-    assert "contradicts itself" in verdict.evidence[-1]
+    assert "contradicts itself" in texts(verdict)[-1]
 
 
 def test_the_log_confirms_the_name_and_only_where_nodes_were_taken() -> None:
@@ -110,12 +114,12 @@ def test_the_log_confirms_the_name_and_only_where_nodes_were_taken() -> None:
     taken = judge(
         "xnnpack", total_nodes=2, delegated_nodes=2, partitions=1, fallback_ops={}, log=log
     )
-    assert taken.evidence[-1] == "The runtime's log names the XNNPACK delegate."
+    assert texts(taken)[-1] == "The runtime's log names the XNNPACK delegate."
     empty = judge(
         "xnnpack", total_nodes=1, delegated_nodes=0, partitions=0, fallback_ops={"A": 1}, log=log
     )
     assert empty.verdict is Coverage.NONE
-    assert not any("log" in line for line in empty.evidence)
+    assert not any("log" in line for line in texts(empty))
 
 
 @settings(deadline=None)
@@ -276,7 +280,8 @@ def test_xnnpack_takes_what_the_gpu_leaves_and_that_is_not_the_gpu() -> None:
     )
     assert (found.verdict, found.delegated_nodes, found.total_nodes) == (Coverage.PARTIAL, 2, 4)
     assert found.fallback_ops == {"TOPK_V2": 1, "SOFTMAX": 1}
-    assert "Refused by the GPU delegate: TOPK_V2: Operation is not supported." in found.evidence
+    assert "Refused by the GPU delegate: TOPK_V2: Operation is not supported." in texts(found)
+    assert found.unsupported == (Refusal("TOPK_V2", "Operation is not supported."),)
 
 
 def test_all_on_xnnpack_is_none_on_the_gpu() -> None:
@@ -289,7 +294,7 @@ def test_all_on_xnnpack_is_none_on_the_gpu() -> None:
 def test_the_text_and_the_node_list_may_not_contradict() -> None:
     nodes = graph({0: "CONV_2D", 1: "ADD"}, XNNPACK=("0 1",))
     for extent in ("completely", "partially"):
-        said = tool(Applied("GPU", extent, 1))  # type: ignore[arg-type]
+        said = tool(Applied("GPU", extent, 1))
         assert judge_tool("gpu", said, nodes, compiled=False).verdict is Coverage.UNKNOWN
     partly = graph({0: "CONV_2D", 1: "ADD"}, XNNPACK=("0",))
     said = tool(Applied("XNNPACK", "completely", None))
@@ -319,14 +324,20 @@ def test_the_reference_of_nnapi_is_the_processor(
     assert judge_tool("nnapi", said, None, compiled=False).verdict is verdict
 
 
-def test_how_many_ops_the_gpu_could_take_is_not_how_many_it_took() -> None:
+def test_the_gpu_says_how_many_nodes_it_took() -> None:
+    """Its line counts the nodes that it replaces, after its limit of partitions."""
     said = tool(
         Applied("GPU", "partially", 1),
         log="49 operations will run on the GPU, "
         "and the remaining 3 operations will run on the CPU.",
     )
     found = judge_tool("gpu", said, None, compiled=False)
-    assert (found.verdict, found.delegated_nodes, found.partitions) == (Coverage.PARTIAL, None, 1)
+    assert (found.verdict, found.delegated_nodes, found.total_nodes, found.partitions) == (
+        Coverage.PARTIAL,
+        49,
+        52,
+        1,
+    )
 
 
 def test_the_log_counts_against_the_whole_model() -> None:

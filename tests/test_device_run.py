@@ -15,9 +15,10 @@ from bench.config import MeasureConfig
 from bench.device_run import DeviceRun
 from bench.errors import UserError
 from bench.events import Event, Note, StageFinished, StageStarted
-from bench.records import LaunchRecord, Outcome
+from bench.records import CheckRecord, LaunchRecord, Outcome
 from bench.runners.base import LaunchLimits
-from bench.session import CaseFiles, Stopped
+from bench.session import Stopped
+from bench.slots import CaseFiles
 from devices.deadline import Deadline
 from devices.device import Device
 from devices.emulated.fake import Fault, FaultyTransport
@@ -36,6 +37,7 @@ class Lab:
         self.folder = folder
         self.transport = FaultyTransport(LocalTransport(), faults or {})
         self.kept: list[LaunchRecord] = []
+        self.checks: list[CheckRecord] = []
         self.events: list[Event] = []
         model = folder / "model.tflite"
         model.write_bytes(b"weights")
@@ -58,9 +60,16 @@ class Lab:
             files=self.files,
             done=done,
             keep=self.kept.append,
+            keep_check=self.checks.append,
             emit=self.events.append,
             run_id=RUN_ID,
-            config=MeasureConfig(rounds=2, away_s=2.0, controls=dict(controls or {})),
+            config=MeasureConfig(
+                rounds=2,
+                away_s=2.0,
+                controls=dict(controls or {}),
+                profile="off",
+                numerics="off",
+            ),
             limits=LaunchLimits(timeout_s=60.0),
             runner_for=lambda kind, device, facts: runner,
             owner=owner or Owner.here(RUN_ID),

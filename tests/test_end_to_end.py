@@ -18,6 +18,9 @@ import numpy as np
 import pytest
 from models import conv_model, flex_model, int8_model, write_model
 
+from bench.records import Outcome, Purpose
+from bench.store import open_store
+
 PLAN = """
 project = "e2e"
 
@@ -29,12 +32,20 @@ holdout = "holdout.npz"
 [measure]
 threads = [1]
 rounds = {rounds}
+profile = "{checks}"
+numerics = "{checks}"
 {measure}
 """
 
 
-def write_plan(folder: Path, *, rounds: int = 1, more: str = "", measure: str = "") -> Path:
-    """A plan on a model of 16x16 images with 10 classes and a holdout of 40."""
+def write_plan(
+    folder: Path, *, rounds: int = 1, more: str = "", measure: str = "", checks: str = "off"
+) -> Path:
+    """A plan on a model of 16x16 images with 10 classes and a holdout of 40.
+
+    Args:
+        checks: "once" for the launches beside the timed ones.
+    """
     write_model(folder / "fp32.tflite", conv_model(size=16, classes=10))
     rng = np.random.default_rng(0)
     np.savez(
@@ -43,7 +54,7 @@ def write_plan(folder: Path, *, rounds: int = 1, more: str = "", measure: str = 
         y=rng.integers(0, 10, 40),
     )
     path = folder / "edgebench.toml"
-    path.write_text(PLAN.format(rounds=rounds, more=more, measure=measure))
+    path.write_text(PLAN.format(rounds=rounds, more=more, measure=measure, checks=checks))
     return path
 
 
@@ -81,10 +92,10 @@ def assert_measured(folder: Path, code: int, said: str = "") -> None:
 
 @pytest.mark.slow
 def test_run_show_report(tmp_path: Path) -> None:
-    path = write_plan(tmp_path, rounds=4)
+    path = write_plan(tmp_path, rounds=4, checks="once")
     done = edgebench(tmp_path, "run", str(path))
     assert_measured(tmp_path, done.returncode, done.stderr)
-    assert "8 launches" in done.stderr
+    assert "8 launches, and 4 more for profiles and answers" in done.stderr
     assert "report.html" in done.stdout
 
     document = shown(tmp_path)
@@ -103,6 +114,17 @@ def test_run_show_report(tmp_path: Path) -> None:
     coverage = [c["verdicts"]["delegation"]["verdict"] for c in document["cases"]]
     assert coverage[0] == "NONE"
     assert coverage[1] in ("FULL", "PARTIAL")
+
+    with open_store(tmp_path / "store.db", write=False) as store:
+        checks = store.load(document["run"]["run_id"]).checks
+    made = {(check.case_id, check.purpose) for check in checks}
+    assert len(checks) == len(made) == 2 * len(document["cases"])
+    for check in checks:
+        assert check.outcome in (Outcome.OK, Outcome.NOT_MADE), check.failure
+        if check.purpose is Purpose.NUMERICS:
+            assert check.numerics is not None
+            assert check.numerics.outputs[0].nan == 0
+            assert check.numerics.samples == 8
 
     done = edgebench(tmp_path, "report", "--out", "again", "--charts")
     assert done.returncode in (0, 1), done.stderr
@@ -171,7 +193,7 @@ LAUNCHES = "launch JOIN \"case\" USING (case_id) WHERE model != 'edgebench senti
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_controller_killed_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    path = write_plan(tmp_path, rounds=12, measure='delegates = ["xnnpack"]')
+    path = write_plan(tmp_path, rounds=12, measure='delegates = ["xnnpack"]', checks="once")
     rng = random.Random(0)
     known: set[tuple[str, str, int, int]] = set()
     for _ in range(KILLS):
@@ -196,10 +218,13 @@ def test_a_controller_killed_at_any_moment_loses_and_doubles_nothing(tmp_path: P
             f"SELECT run_id, case_id, round_index, attempt FROM {LAUNCHES}"
         ).fetchall()
         runs = [run for (run,) in store.execute("SELECT run_id FROM run")]
+        checks = store.execute("SELECT run_id, purpose, attempt FROM check_launch").fetchall()
     assert known <= set(rows(tmp_path / "store.db"))
     assert len(set(launches)) == len(launches)
     for run in runs:
         assert {index for of, _, index, _ in launches if of == run} == set(range(12))
+        first = sorted(purpose for of, purpose, attempt in checks if of == run and attempt == 0)
+        assert first == ["numerics", "profile"]
     assert not left_over(tmp_path)
     assert not processes_of(tmp_path)
 

@@ -5,12 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from analysis import answers, around, matrix, measured, plan, rounds, run_data, variant_record
+from analysis import (
+    answers,
+    around,
+    check,
+    matrix,
+    measured,
+    plan,
+    rounds,
+    run_data,
+    variant_record,
+)
+from comparisons import numerics
 from records import case, launch
 
 from bench.cli.common import print_comparison
 from bench.config import GatesConfig
-from bench.records import Coverage, Delegation, Failure, LaunchRecord, Outcome, RunData
+from bench.delegation.model import Coverage, Delegation
+from bench.records import Failure, LaunchRecord, Outcome, Purpose, RunData
 
 FP32, INT8 = case("fp32"), case("int8")
 LOAD = "other load: 1.50 of a core, limit 0.20"
@@ -82,3 +94,10 @@ def test_a_failed_gate_comes_first() -> None:
         of=plan(gates=gates),
     )
     assert print_comparison(data, report_to=None) == 1
+
+
+def test_wrong_answers_are_a_failed_gate_whatever_the_plan_says() -> None:
+    data = run_data({FP32: rounds(FP32, around(1000))})
+    for found, code in ((numerics(), 0), (numerics(0.9, nan=3), 1)):
+        seen = check(FP32, Purpose.NUMERICS, numerics=found)
+        assert print_comparison(replace(data, checks=(seen,)), report_to=None) == code

@@ -47,6 +47,35 @@ def test_csv_leaves_absent_values_empty_with_the_reason_beside() -> None:
     assert asked == {"true", "false", ""}
 
 
+def test_csv_and_json_say_whose_work_it_was_and_whether_it_is_right() -> None:
+    comparison = comparisons.delegates()
+    cases = comparison_to_json(comparison)["cases"]
+    for line, case, row in zip(
+        lines(comparison_to_csv(comparison)), cases, comparison.rows, strict=True
+    ):
+        word = row.numerics.word.value if row.numerics else None
+        assert (line["numerics"] or None) == case["verdicts"]["numerics"]["word"] == word
+        assert (line["numerics_max_abs"] == "") == (case["answers"] is None)
+        assert row.against_cpu is not None
+        ratio = None if row.against_cpu.verdict is None else row.against_cpu.verdict.ratio
+        assert (float(line["cpu_speedup_ratio"]) if line["cpu_speedup_ratio"] else None) == ratio
+        told = case["against_cpu"]["speedup"]
+        assert (told and told["ratio"]) == ratio
+    partial = next(
+        c["verdicts"]["delegation"]
+        for c in cases
+        if c["verdicts"]["delegation"] and c["verdicts"]["delegation"]["verdict"] == "PARTIAL"
+    )
+    assert partial["evidence"][1] == {
+        "source": "tool",
+        "says": "FULL",
+        "text": "The tool says: completely executed.",
+    }
+    assert partial["unsupported"][0] == {"op": "CAST", "reason": "not supported", "nodes": 2}
+    assert partial["accelerators"] == ["a graphics adapter"]
+    assert (partial["outside_time"], partial["suspicion"]) == (0.34, "")
+
+
 @given(
     st.one_of(
         st.text(),
@@ -90,7 +119,7 @@ def test_json_has_the_keys_that_others_read() -> None:
     )
     for case in document["cases"]:
         assert set(expected.split()) <= set(case)
-        assert set(case["verdicts"]) == {"stability", "delegation", "gates"}
+        assert set(case["verdicts"]) == {"stability", "delegation", "numerics", "gates"}
     last = document["cases"][-1]
     row = comparisons.good().rows[-1]
     assert last["p50_us"] == row.p50_us

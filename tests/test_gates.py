@@ -7,7 +7,8 @@ from analysis import answers, around, by_metric, errors, matrix, measured, plan,
 from records import case, launch
 
 from bench.config import DeviceGates, GatesConfig
-from bench.records import Coverage, Delegation, Outcome, RunData
+from bench.delegation.model import Coverage, Delegation
+from bench.records import Outcome, RunData
 from reports.compare import compare
 from reports.gates import gate_failed
 from reports.model import GateResult

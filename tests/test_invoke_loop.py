@@ -19,8 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.delegation.model import Coverage
 from bench.identity import Case, DelegateSpec
-from bench.records import Coverage, Failure, Measurement, Outcome
+from bench.records import Failure, Measurement, Outcome
 from bench.runners import invoke_loop
 from bench.runners.base import LaunchLimits, LaunchSpec, RawOutput
 from bench.runners.invoke_loop import Failed, draw, node_evidence, to_tensor
@@ -137,7 +138,9 @@ def test_a_launch_measures_under_the_delegate_it_was_asked_for(
     assert m.load.busy_ns is not None
     assert m.runtime["name"] == "ai_edge_litert"
     assert m.runtime["model_sha256"] == hashlib.sha256(models.conv_model()).hexdigest()
-    named = "The runtime's log names the XNNPACK delegate." in m.delegation.evidence
+    named = "The runtime's log names the XNNPACK delegate." in [
+        e.text for e in m.delegation.evidence
+    ]
     assert named == (delegate == "xnnpack")
 
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.delegation.model import Coverage
 from bench.errors import UnreadableOutput
 from bench.parsers.invoke_loop import parse
-from bench.records import Coverage, HostLoad, Measurement
+from bench.records import HostLoad, Measurement
 from bench.stats import STATS_VERSION
 
 VALID: dict[str, Any] = {
@@ -133,7 +134,7 @@ def test_no_node_list_is_unknown_with_the_runtimes_reason() -> None:
     document["nodes_problem"] = "the method is gone"
     m = read(json.dumps(document).encode())
     assert m.delegation.verdict is Coverage.UNKNOWN
-    assert "the method is gone" in m.delegation.evidence[0]
+    assert "the method is gone" in m.delegation.evidence[0].text
 
 
 @pytest.mark.parametrize("key", ["baseline_rss_kib", "peak_rss_kib"])

@@ -438,6 +438,27 @@ def test_of_an_endless_log_both_ends_come_back(bench: Bench) -> None:
     assert b"\n[edgebench: %d bytes left out]\n" % left_out in output.stdout
 
 
+def test_a_file_too_long_to_come_whole_does_not_come_and_is_named(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devices.launch._MOST_KIB", 2)
+    output = bench.launcher.run(
+        "launch",
+        [
+            "sh",
+            "-c",
+            "dd if=/dev/zero of=long bs=1 count=2049; dd if=long of=whole bs=1 count=2048",
+        ],
+        files=NO_FILES,
+        texts=NO_TEXTS,
+        env=NO_TEXTS,
+        deadline=soon(),
+        results=("missing", "long", "whole"),
+    )
+    assert output.files == {"whole": bytes(2048)}
+    assert output.too_long == {"long": 2049}
+
+
 def test_a_launch_that_everybody_forgot_ends_itself(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from alembic.script import ScriptDirectory
 
 import bench.store.migrate
 import bench.store.store
+from bench.delegation.model import Evidence, EvidenceSource
 from bench.errors import StoreError
 from bench.records import Failure, Outcome, Source
 from bench.store import open_store
@@ -261,6 +262,35 @@ def test_evaluations_of_the_first_revision_are_read_as_before(tmp_path: Path) ->
     assert found.predictions is not None
     assert found.predictions.tolist() == [4, 5, 6]
     assert found.labels is None
+
+
+def test_launches_of_the_third_revision_kept_the_text_of_evidence_alone(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    upgrade(path, migrations=migrations_up_to("0003", tmp_path))
+    run = make.run_record()
+    case = make.planned(run)
+    good = make.launch_record(case)
+    with closing(sqlite3.connect(path)) as connection:
+        insert(connection, "run", run_row(run))
+        insert(connection, "case", case_row(case.case))
+        insert(connection, "planned_case", planned_case_row(case, 0))
+        environment = environment_row(good.environment)
+        insert(connection, "environment", environment)
+        row = launch_row(good, environment["environment_id"])
+        insert(connection, "launch", {**row, "evidence": '["a line of a log"]'})
+        assert good.measurement is not None
+        samples = samples_row(good.launch_id, good.measurement)
+        assert samples is not None
+        insert(connection, "launch_samples", samples)
+        connection.commit()
+    with open_store(path, write=True) as store:
+        data = store.load(run.run_id)
+    (found,) = data.launches
+    assert found.measurement is not None
+    delegation = found.measurement.delegation
+    assert delegation.evidence == (Evidence(EvidenceSource.RECORD, "a line of a log"),)
+    assert (delegation.unsupported, delegation.accelerators) == ((), ())
+    assert data.checks == ()
 
 
 @pytest.mark.parametrize("write", [True, False])

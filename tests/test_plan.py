@@ -121,6 +121,68 @@ def test_nothing_is_measured_twice_or_not_at_all(tmp_path: Path, field: str) -> 
         plan(tmp_path, measure={field: []})
 
 
+def test_one_delegate_with_several_options_is_several_cases(tmp_path: Path) -> None:
+    library = {"name": "external", "options": {"path": "/lib/x.so"}}
+    told = {"name": "external", "options": {"path": "/lib/x.so", "rest": "none"}}
+    found = plan(tmp_path, measure={"delegates": ["none", library, told], "threads": [1]})
+    labels = [case.label for case in expand(found) if case.variant == "fp32"]
+    assert labels == [
+        "fp32 · none · 1 thread",
+        "fp32 · external (path=/lib/x.so) · 1 thread",
+        "fp32 · external (path=/lib/x.so, rest=none) · 1 thread",
+    ]
+    assert len({case.case_id for case in expand(found)}) == len(expand(found))
+    with pytest.raises(UserError, match=r"names 'external \(path=/lib/x.so\)' twice"):
+        plan(tmp_path, measure={"delegates": [library, library]})
+    with pytest.raises(UserError, match="names 'none' twice"):
+        plan(tmp_path, measure={"delegates": ["none", {"name": "none"}]})
+
+
+@pytest.mark.parametrize(
+    ("delegate", "words"),
+    [
+        ({"name": "external"}, "needs the option path"),
+        ({"name": "xnnpack", "options": {"force": "1"}}, "no option 'force'"),
+        ({"name": "edgetpu", "options": {"rest": "cpu"}}, "'cpu' is no value for rest"),
+    ],
+)
+def test_options_that_no_runner_of_the_plan_has(
+    tmp_path: Path, delegate: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UserError, match=f"measure.delegates: .*{words}") as caught:
+        plan(tmp_path, measure={"delegates": [delegate]})
+    assert "\n" not in str(caught.value)
+
+
+def test_options_that_one_runner_lacks_cost_its_cell_only(tmp_path: Path) -> None:
+    found = plan(
+        tmp_path,
+        measure={
+            "delegates": [{"name": "xnnpack", "options": {"xnnpack_force_fp16": "true"}}],
+            "runners": ["invoke_loop", "benchmark_model"],
+            "variants": ["fp32"],
+            "threads": [1],
+        },
+    )
+    why = {case.runner: reason for case, reason in all_cells(found)}
+    assert "no option" in (why["invoke_loop"] or "")
+    assert why["benchmark_model"] is None
+
+
+def test_accuracy_on_the_device_needs_answers_to_judge(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="device_accuracy needs answers"):
+        plan(tmp_path, measure={"device_accuracy": 10})
+    found = plan(tmp_path, measure={"device_accuracy": "all"}, source="m.keras", holdout="h.npz")
+    assert found.config.measure.device_accuracy == "all"
+    with pytest.raises(UserError, match="numerics"):
+        plan(
+            tmp_path,
+            measure={"device_accuracy": 10, "numerics": "off"},
+            source="m.keras",
+            holdout="h.npz",
+        )
+
+
 def test_two_models_of_one_name(tmp_path: Path) -> None:
     (tmp_path / "m.keras").touch()
     model = {"name": "m", "source": "m.keras"}
@@ -172,6 +234,14 @@ def test_an_estimate_counts_every_launch(tmp_path: Path) -> None:
     time = estimate(plan(tmp_path, measure={"rounds": 3, "threads": [1]}))
     assert time.launches == 3 * 2 * 3
     assert time.total_s > time.launches * 1.3
+    assert time.checks == 3 * 2 * 2
+    off = {"rounds": 3, "threads": [1], "profile": "off", "numerics": "off"}
+    without = estimate(plan(tmp_path, measure=off))
+    assert (without.checks, without.check_s) == (0, 0)
+    assert without.total_s == pytest.approx(time.total_s - time.check_s)
+    traced = estimate(plan(tmp_path, measure=off), trace=True)
+    assert traced.checks == 3 * 2
+    assert traced.check_s > 0
 
 
 # --- devices -----------------------------------------------------------------

@@ -51,6 +51,33 @@ def test_the_smallest_plan_gets_the_defaults() -> None:
             {"measure": {"delegates": ["xnnpak"]}},
             ["measure.delegates[0]", "delegate", "'xnnpack'"],
         ),
+        (
+            {"measure": {"delegates": [{"name": "gpuu"}]}},
+            ["measure.delegates[0].name: 'gpuu' is not a delegate", "'gpu'"],
+        ),
+        (
+            {"measure": {"delegates": [{"name": "gpu", "option": {}}]}},
+            ["measure.delegates[0].option: unknown key", "'options'"],
+        ),
+        (
+            {"measure": {"delegates": [{"options": {}}]}},
+            ["measure.delegates[0].name: is missing"],
+        ),
+        (
+            {"measure": {"delegates": [{"name": "gpu", "options": {"a": 1}}]}},
+            ["measure.delegates[0].options.a: ", "string, not 1"],
+        ),
+        ({"measure": {"delegates": [3]}}, ["measure.delegates[0]: '3' is none of 'none'"]),
+        ({"measure": {"runners": ["litertt"]}}, ["'litertt' is not a runner", "'litert'"]),
+        ({"measure": {"profile": "twice"}}, ["measure.profile: 'twice' is none of 'once'"]),
+        (
+            {"measure": {"device_accuracy": "al"}},
+            ['measure.device_accuracy: takes a number of samples or "all", not "al"'],
+        ),
+        (
+            {"measure": {"device_accuracy": -1}},
+            ['measure.device_accuracy: takes a number of samples or "all", not -1'],
+        ),
         ({"model": [{"name": "m", "files": {"fp23": "x"}}]}, ["'fp23'", "variant", "'fp32'"]),
         ({"model": [{"name": "m"}]}, ["model[0]", "source", "files"]),
         ({"model": [{"source": "m.keras"}]}, ["model[0].name", "missing"]),

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from records import case, launch
 
 from bench.config import DeviceGates, GatesConfig
+from bench.delegation.model import Coverage, Delegation
 from bench.identity import Case
-from bench.records import Coverage, Delegation, LaunchRecord, Outcome, RunData
+from bench.records import LaunchRecord, Outcome, RunData
 from reports.compare import compare
 from reports.model import Recommendation
 

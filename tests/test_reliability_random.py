@@ -34,6 +34,8 @@ runners = ["benchmark_model"]
 delegates = ["none"]
 threads = [1]
 rounds = {ROUNDS}
+profile = "off"
+numerics = "off"
 timeout_s = 30
 """
 ENTRY = """

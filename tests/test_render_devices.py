@@ -96,7 +96,7 @@ def test_only_simulated_tables_and_charts_are_marked_where_real_ones_stand_besid
     comparison = comparisons.phones()
     titles = [line for line in markdown(comparison).splitlines() if line.startswith("## ")]
     assert [line for line in titles if "SIMULATED" in line] == [
-        "## SIMULATED: digits on emu-1, simulated (benchmark\\_model)"
+        "## SIMULATED: digits on emu-1 (benchmark\\_model)"
     ]
     assert "**digits: use int8**" in markdown(comparison)
     for chart in charts(comparison):

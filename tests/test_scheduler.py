@@ -13,7 +13,7 @@ from bench.events import Event, Note, StageAdvanced, StageFinished, StageStarted
 from bench.identity import Case
 from bench.records import LaunchRecord, Outcome
 from bench.scheduler import RunPolicy, measure
-from bench.session import CaseFiles
+from bench.slots import CaseFiles
 
 CASES = [case(variant) for variant in ("fp32", "fp16", "dynamic", "int8")]
 FILES = {c.case_id: CaseFiles(Path("m.tflite"), "0" * 64, None) for c in CASES}

@@ -23,7 +23,7 @@ from bench.sentinel import (
     judge,
     sentinel_case,
 )
-from bench.session import CaseFiles
+from bench.slots import CaseFiles
 
 SENTINEL = sentinel_case("local", "invoke_loop")
 

@@ -19,9 +19,10 @@ from bench.events import silent
 from bench.identity import launch_id
 from bench.link import DeviceAway
 from bench.records import Failure, HostLoad, LaunchRecord, Measurement, Outcome
-from bench.runners.base import LaunchFiles, LaunchLimits, LaunchSpec, RawOutput
+from bench.runners.base import Answers, LaunchFiles, LaunchLimits, LaunchSpec, Profiled, RawOutput
 from bench.scheduler import RunPolicy, measure
-from bench.session import CaseFiles, Session, Slot, Stopped
+from bench.session import Session, Stopped
+from bench.slots import CaseFiles, Slot
 from devices import sampler, telemetry
 from devices.blobs import BlobStore
 from devices.deadline import Deadline
@@ -52,6 +53,9 @@ class ScriptRunner:
         self.script, self.result = script, result
         self.env: dict[str, str] = {}
 
+    def cannot(self, spec: LaunchSpec) -> str | None:
+        return f"a line of sh has no launch for {spec.purpose}"
+
     def prepare(self, spec: LaunchSpec) -> LaunchFiles:
         return LaunchFiles(("sh", "-c", self.script), {"model.tflite": spec.model}, {}, self.env)
 
@@ -60,6 +64,16 @@ class ScriptRunner:
     ) -> tuple[Outcome, Measurement | None, Failure | None]:
         assert output.stdout == b"measured\n"
         return Outcome.OK, self.result, None
+
+    def read_profile(
+        self, spec: LaunchSpec, output: RawOutput
+    ) -> tuple[Outcome, Profiled | None, Failure | None]:
+        raise AssertionError("there is no such launch")
+
+    def read_answers(
+        self, spec: LaunchSpec, output: RawOutput
+    ) -> tuple[Outcome, Answers | None, Failure | None]:
+        raise AssertionError("there is no such launch")
 
 
 class Lab:

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.parsers.count_line import parse_count_line
+from bench.parsers.op_profile import parse_profile_text
 from bench.parsers.recorded_clock import rebuild
 from bench.runners.clock import library_for
 from devices.emulated import standin
@@ -583,3 +584,73 @@ def test_runtime_info_tells_where_every_node_ran(pretend: Path) -> None:
     assert plain.returncode == 0
     details.ParseFromString((pretend.parent / "plain.pb").read_bytes())
     assert list(details.subgraphs[0].execution_plan) == [0, 1, 2]
+
+
+# Profiles of the ops
+
+
+def tables_of(text: str) -> list[str]:
+    """Banners and headers of the tables, and the words of the lines beside them."""
+    kept = [
+        line
+        for line in text.split("\n")
+        if ("[" in line or "=" in line or " nodes" in line) and "ptr=" not in line
+    ]
+    assert len(kept) > 10
+    rows = re.compile(r".*(Delegate/|\[\w+\]:|/0$|INFO: \w|INFO: \[bench.*\] \w)")
+    return [
+        re.sub(r"\d+(\.\d+)?", "N", line).partition(" first=")[0]
+        for line in kept
+        if not rows.match(line) or "Profiling Info" in line
+    ]
+
+
+def test_a_profile_is_laid_out_as_the_real_one(pretend: Path) -> None:
+    golden = (GOLDEN / "04c_small_opprof_stdout" / "stdout").read_text()
+    ran = run("--enable_op_profiling=true")
+    assert ran.returncode == 0, ran.stderr
+    start = "INFO: Profiling Info"
+    assert tables_of(start + ran.stdout.partition(start)[2]) == tables_of(
+        start + golden.partition(start)[2]
+    )
+
+
+def test_a_profile_of_the_compiled_model_is_laid_out_as_the_real_one(pretend: Path) -> None:
+    golden = (GOLDEN / "19b_litert_cpp_profiler" / "stderr").read_text()
+    ran = run("--use_profiler=true", dialect="benchmark_litert_model")
+    assert ran.returncode == 0, ran.stderr
+    start = "===\n\n"
+    assert tables_of(ran.stderr.partition(start)[2]) == tables_of(golden.partition(start)[2])
+
+
+def test_a_simulated_gpu_cannot_be_profiled_by_the_compiled_model(pretend: Path) -> None:
+    pretend.write_text(json.dumps({"gpu_unsupported": {}}))
+    ran = run("--use_profiler=true", "--use_gpu=true", dialect="benchmark_litert_model")
+    assert ran.returncode == 1
+    assert "Profile is not implemented." in ran.stderr
+
+
+def test_every_mode_of_a_profile_says_the_same(pretend: Path) -> None:
+    """Where there is no file to write to, the message is printed too."""
+    plain = run("--enable_op_profiling=true", "--use_xnnpack=false")
+    csv = run(
+        "--enable_op_profiling=true",
+        "--use_xnnpack=false",
+        "--op_profiling_output_mode=csv",
+        "--op_profiling_output_file=out.csv",
+    )
+    message = run(
+        "--enable_op_profiling=true", "--use_xnnpack=false", "--op_profiling_output_mode=proto"
+    )
+    assert "Profiling Info" not in csv.stdout
+    profiles = [
+        parse_profile_text(text)
+        for text in (plain.stdout, (pretend.parent / "out.csv").read_text(), message.stdout)
+    ]
+    names = [[row.name for row in found.regular[0].rows] for found in profiles if found]
+    assert len(names) == 3
+    assert names[0] == names[1] == names[2]
+    assert [found.source for found in profiles if found] == ["stdout", "csv", "proto"]
+    refused = run("--enable_op_profiling=true", "--op_profiling_output_mode=json")
+    assert refused.returncode == 1
+    assert "Output modejson is not supported." in refused.stderr

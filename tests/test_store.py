@@ -23,11 +23,14 @@ from hypothesis import strategies as st
 
 from bench.errors import StoreError, UserError
 from bench.records import (
+    Artifact,
+    CheckRecord,
     EvaluationRecord,
     Failure,
     Measurement,
     Outcome,
     PlannedCase,
+    Purpose,
     RunData,
     RunStatus,
     Source,
@@ -74,6 +77,12 @@ def without_samples(measured: Measurement | None) -> Measurement | None:
     return dataclasses.replace(measured, samples_ns=None, warmup_ns=None)
 
 
+def without_content(check: CheckRecord) -> CheckRecord:
+    return dataclasses.replace(
+        check, artifacts=tuple(Artifact(item.name, b"") for item in check.artifacts)
+    )
+
+
 # --- what goes in comes out ---------------------------------------------------------
 
 
@@ -97,6 +106,7 @@ def test_records_come_back_as_they_were_written(lasting_store: Store, data: st.D
         )
     )
     launches = [data.draw(make.launches(run.run_id, c.case.case_id)) for c in cases]
+    checks = [data.draw(make.checks(run.run_id, c.case.case_id)) for c in cases]
     store.begin_run(run, cases)
     for variant in variants:
         store.add_variant(variant)
@@ -104,9 +114,19 @@ def test_records_come_back_as_they_were_written(lasting_store: Store, data: st.D
         store.add_evaluation(evaluation)
     for launch in launches:
         store.add_launch(launch)
+    for check in checks:
+        store.add_check(check)
 
     launches.sort(key=lambda r: (r.index, r.attempt, r.position, r.launch_id))
-    whole = RunData(run, cases, tuple(variants), tuple(evaluations), tuple(launches))
+    checks.sort(key=lambda r: (r.purpose, r.case_id, r.attempt))
+    whole = RunData(
+        run,
+        cases,
+        tuple(variants),
+        tuple(evaluations),
+        tuple(launches),
+        checks=tuple(map(without_content, checks)),
+    )
     assert fields(store.load(run.run_id, samples=True)) == fields(whole)
     light = tuple(
         dataclasses.replace(r, measurement=without_samples(r.measurement)) for r in launches
@@ -114,6 +134,9 @@ def test_records_come_back_as_they_were_written(lasting_store: Store, data: st.D
     assert fields(store.load(run.run_id)) == fields(dataclasses.replace(whole, launches=light))
     assert store.launches_done(run.run_id) == {(r.case_id, r.index, r.attempt) for r in launches}
     assert run in store.runs(project=run.project)
+    for check in checks:
+        for artifact in check.artifacts:
+            assert store.load_artifact(check.launch_id, artifact.name) == artifact.content
 
 
 def test_times_come_back_aware_and_in_utc(store: Store) -> None:
@@ -501,3 +524,81 @@ def test_a_launch_without_samples_has_no_row_of_them_and_is_not_damaged(store: S
         (found,) = store.load(run.run_id, samples=samples).launches
         assert found.measurement is not None
         assert fields(found.measurement) == fields(bare)
+
+
+# --- launches beside the timed ones -------------------------------------------------
+
+
+def test_a_check_is_added_once_and_only_of_a_planned_case(store: Store) -> None:
+    run = make.run_record()
+    case = make.planned(run)
+    store.begin_run(run, [case])
+    store.add_check(make.check_record(case))
+    with pytest.raises(StoreError, match="in the store already"):
+        store.add_check(make.check_record(case))
+    with pytest.raises(StoreError, match="does not plan case"):
+        store.add_check(make.check_record(make.planned(run, "int8")))
+    assert len(store.load(run.run_id).checks) == 1
+
+
+def test_the_content_of_an_artifact_is_read_only_when_asked_for(store: Store) -> None:
+    run = make.run_record()
+    case = make.planned(run)
+    check = make.check_record(case, Purpose.TRACE)
+    store.begin_run(run, [case])
+    store.add_check(check)
+    (found,) = store.load(run.run_id).checks
+    assert found.artifacts == (Artifact("system.perfetto-trace", b""),)
+    assert store.load_artifact(check.launch_id, "system.perfetto-trace") == b"trace"
+    for launch_id, name in [(check.launch_id, "other"), ("0" * 64, "system.perfetto-trace")]:
+        with pytest.raises(StoreError, match="holds no"):
+            store.load_artifact(launch_id, name)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "changes"),
+    [
+        (Purpose.PROFILE, {"profile": None}),
+        (Purpose.PROFILE, {"failure": Failure("crash", "SIGSEGV")}),
+        (Purpose.PROFILE, {"outcome": Outcome.CRASHED}),
+        (Purpose.PROFILE, {"outcome": Outcome.CRASHED, "failure": Failure("crash", "SIGSEGV")}),
+        (Purpose.PROFILE, {"artifacts": (Artifact("a", b""),)}),
+        (Purpose.NUMERICS, {"numerics": None}),
+        (Purpose.TRACE, {"artifacts": ()}),
+        (Purpose.TIMING, {}),
+    ],
+)
+def test_a_check_that_contradicts_itself_is_refused(
+    store: Store, purpose: Purpose, changes: dict[str, Any]
+) -> None:
+    run = make.run_record()
+    case = make.planned(run)
+    store.begin_run(run, [case])
+    with pytest.raises(StoreError):
+        store.add_check(make.check_record(case, purpose, **changes))
+    assert store.load(run.run_id).checks == ()
+
+
+def test_a_figure_of_a_check_that_is_no_number_is_refused(store: Store) -> None:
+    run = make.run_record()
+    case = make.planned(run)
+    store.begin_run(run, [case])
+    good = make.check_record(case, Purpose.NUMERICS)
+    assert good.numerics is not None
+    (output,) = good.numerics.outputs
+    bad = dataclasses.replace(
+        good.numerics, outputs=(dataclasses.replace(output, max_abs=math.inf),)
+    )
+    with pytest.raises(StoreError, match=r"outputs\[0\]\.max_abs is inf"):
+        store.add_check(dataclasses.replace(good, numerics=bad))
+
+
+def test_what_no_launch_can_know_of_a_delegate_is_refused_and_not_lost(store: Store) -> None:
+    run = make.run_record()
+    case = make.planned(run)
+    store.begin_run(run, [case])
+    delegation = dataclasses.replace(make.measurement().delegation, outside_time=0.5)
+    with pytest.raises(StoreError, match="of other launches"):
+        store.add_launch(
+            make.launch_record(case, measurement=make.measurement(delegation=delegation))
+        )

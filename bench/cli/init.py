@@ -51,7 +51,8 @@ holdout = "holdout.npz"     # x: (N, ...), y: integer labels (N,); for accuracy 
 [measure]
 # variants = ["fp32", "fp16", "dynamic", "int8", "int8-qat"]  # default: those that can be made;
 #   also dynamic-int4, weight-int8, int8-uint8-io, int8-float-io, int16x8, select-tf-ops
-delegates = ["none", "xnnpack"]  # none: the plain kernels
+delegates = ["none", "xnnpack"]  # none: the plain kernels; one with options, which may be there
+#   several times, is a table: {name="external", options={path="/usr/lib/libvx_delegate.so"}}
 threads = [1, 2]
 devices = ["local"]
 rounds = 6                  # a round is one launch of every case, in fresh random order
@@ -59,6 +60,10 @@ seed = 0                    # of that order, of conversions and of drawn inputs
 # precision = 0.02          # add rounds until the p50 interval is within 2 %, ...
 # max_rounds = 30           # ... at most this many
 # timeout_s = 120.0         # of one launch
+# profile = "once"          # one more launch per case that times each op; or "off"
+# numerics = "once"         # one more that holds its answers against the plain kernels'
+# numerics_samples = 8      # inputs of that one
+# device_accuracy = 0       # samples of the holdout to judge on the device; or "all"
 
 [gates]
 # A variant is recommended only if the whole interval of its figure keeps every gate.

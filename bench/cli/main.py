@@ -31,6 +31,8 @@ VERBS = {
     "devices": ("devices", "List phones and boards, examine them, free them."),
     "run": ("run", "Measure what a plan says, and report it."),
     "diagnose": ("diagnose", "Say why int8 lost accuracy, and try what brings it back."),
+    "profile": ("profile", "Show which ops take the time, and why a variant is slower."),
+    "parse": ("parse", "Turn what a benchmark or logcat printed into facts."),
     "show": ("show", "Print the table of a stored run."),
     "report": ("report", "Write the report of a stored run: HTML, Markdown, CSV, JSON."),
     "snippet": ("snippet", "Print the code that feeds and reads a .tflite."),

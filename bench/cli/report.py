@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli.common import load_run, store_option
+from bench.cli.common import junit_option, load_run, store_option, write_junit
 from bench.errors import UserError
 
 
@@ -21,13 +21,22 @@ from bench.errors import UserError
     help="Directory to write into.",
 )
 @click.option("--charts", is_flag=True, help="Also write each chart as SVG and PNG.")
+@junit_option
 @store_option
-def command(run: str | None, project: str | None, out: Path, charts: bool, store_path: Path) -> int:
+def command(
+    run: str | None,
+    project: str | None,
+    out: Path,
+    charts: bool,
+    junit_to: Path | None,
+    store_path: Path,
+) -> int:
     """Write the report of RUN (the beginning of its id is enough), or of the newest one.
 
     Exit code 1 if a gate failed.
     """
     from reports.compare import compare
+    from reports.export.junit import judgements
     from reports.gates import gate_failed
     from reports.render.charts import save_charts
     from reports.render.files import write_report
@@ -40,6 +49,9 @@ def command(run: str | None, project: str | None, out: Path, charts: bool, store
             written += save_charts(comparison, out)
     except OSError as error:
         raise UserError(f"{out}: cannot be written: {error.strerror}") from None
+    if junit_to is not None:
+        write_junit(judgements(comparison), comparison.project, junit_to)
+        written.append(junit_to)
     for path in written:
         click.echo(str(path))
     return 1 if gate_failed(comparison) else 0

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.checks import purposes_of
 from bench.cli.common import again, junit_option, print_comparison, store_option
 from bench.cli.lab import (
     connected,
@@ -28,6 +29,13 @@ from bench.errors import UserError
 from bench.estimate import estimate
 from bench.plan import Plan, all_cells, expand, resolve
 from bench.planfile import read_plan
+from bench.records import Purpose
+
+_BESIDE = {
+    Purpose.PROFILE: "profiles",
+    Purpose.NUMERICS: "answers",
+    Purpose.TRACE: "system traces",
+}
 
 
 @click.command("run")
@@ -46,6 +54,11 @@ from bench.planfile import read_plan
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Add rounds until each p50 interval is within this share (0.02 is 2 %).",
 )
+@click.option(
+    "--trace",
+    is_flag=True,
+    help="On Android, one more launch per case with a trace of the whole system around it.",
+)
 @inventory_option
 @junit_option
 @store_option
@@ -56,6 +69,7 @@ def command(
     variants: tuple[str, ...],
     devices: tuple[str, ...],
     precision: float | None,
+    trace: bool,
     inventory_path: Path | None,
     junit_to: Path | None,
     store_path: Path,
@@ -73,16 +87,17 @@ def command(
     inventory = with_phones(inventory, config.measure.devices)
     plan = resolve(config, path.parent, inventory, socs=known_socs(inventory))
     if dry_run:
-        print_plan(plan, Console())
+        print_plan(plan, Console(), trace=trace)
         return 0
     return execute(
         plan,
         store_path,
         resume=resume,
         resume_command=_resume_command(
-            path, variants, devices, precision, inventory_path, junit_to
+            path, variants, devices, precision, trace, inventory_path, junit_to
         ),
         junit_to=junit_to,
+        trace=trace,
     )
 
 
@@ -112,6 +127,7 @@ def _resume_command(
     variants: Sequence[str],
     devices: Sequence[str],
     precision: float | None,
+    trace: bool,
     inventory_path: Path | None,
     junit_to: Path | None,
 ) -> str:
@@ -123,6 +139,8 @@ def _resume_command(
         words += ["--device", device]
     if precision is not None:
         words += ["--precision", f"{precision:g}"]
+    if trace:
+        words.append("--trace")
     if inventory_path is not None:
         words += ["--devices", str(inventory_path)]
     if junit_to is not None:
@@ -130,7 +148,7 @@ def _resume_command(
     return again(*words)
 
 
-def print_plan(plan: Plan, console: Console) -> None:
+def print_plan(plan: Plan, console: Console, *, trace: bool = False) -> None:
     """Every case of a plan, what cannot exist and why, and the time it will take."""
     table = Table("model", "variant", "delegate", "threads", "device", "runner", box=None)
     cells = all_cells(plan)
@@ -148,19 +166,25 @@ def print_plan(plan: Plan, console: Console) -> None:
     console.print(table)
     for reason, count in Counter(reason for _, reason in cells if reason).items():
         console.print(Text(f"Not applicable, {count} cells: {reason}"))
-    console.print(expectation(plan))
+    console.print(expectation(plan, trace=trace))
 
 
-def expectation(plan: Plan) -> str:
+def expectation(plan: Plan, *, trace: bool = False) -> str:
     """One line: what will be done and how long it takes."""
-    cases, time = len(expand(plan)), estimate(plan)
+    cases, time = len(expand(plan)), estimate(plan, trace=trace)
     more = ""
     if plan.config.measure.precision is not None:
         more = f" at first, up to {plan.config.measure.max_rounds} rounds for the precision asked"
+    beside, checking = "", ""
+    if time.checks:
+        words = [_BESIDE[purpose] for purpose in purposes_of(plan.config.measure, trace=trace)]
+        beside = f", and {time.checks} more for {' and '.join(words)}"
+        checking = f", {duration(time.check_s)} for {' and '.join(words)}"
     return (
-        f"{cases} cases x {plan.config.measure.rounds} rounds = {time.launches} launches{more}; "
-        f"about {duration(time.total_s)}: {duration(time.make_s + time.evaluate_s)} to make and "
-        f"evaluate the variants, {duration(time.measure_s)} to measure"
+        f"{cases} cases x {plan.config.measure.rounds} rounds = {time.launches} launches{more}"
+        f"{beside}; about {duration(time.total_s)}: "
+        f"{duration(time.make_s + time.evaluate_s)} to make and evaluate the variants, "
+        f"{duration(time.measure_s)} to measure{checking}"
     )
 
 
@@ -171,6 +195,7 @@ def execute(
     resume: bool,
     resume_command: str,
     junit_to: Path | None = None,
+    trace: bool = False,
 ) -> int:
     """Carry a plan out on this console; return the exit code."""
     # Late: whoever asks for --help or --dry-run need not wait for SQLAlchemy.
@@ -193,7 +218,7 @@ def execute(
             host = read_facts(local_device().transport, deadline=Deadline(30))
             simulated = any(device.simulated for device in devices.values())
             run_id = start_run(plan, store, host, simulated=simulated)
-        console.print(Text(expectation(plan)))
+        console.print(Text(expectation(plan, trace=trace)))
         try:
             with progress(console) as emit:
                 problems = carry_out(
@@ -204,6 +229,7 @@ def execute(
                     runner_for=runner_chooser(plan.devices),
                     emit=emit,
                     units=known_units(devices),
+                    trace=trace,
                 )
         except UserError as error:
             # Where nothing was measured there is nothing to go on with.

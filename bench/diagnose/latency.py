@@ -21,7 +21,8 @@ from bench.plan import RUNNER_KIND, round_order
 from bench.records import LaunchRecord
 from bench.runners.base import LaunchLimits
 from bench.runners.loop import InvokeLoopRunner
-from bench.session import CaseFiles, Session
+from bench.session import Session
+from bench.slots import CaseFiles
 from bench.stats import MIN_LAUNCHES_FOR_INTERVAL, launch_interval
 from devices.blobs import BlobStore
 from devices.deadline import Deadline

@@ -35,13 +35,15 @@ _OLD_TIMINGS = re.compile(
 )
 _APPLIED = re.compile(
     r"(?:Explicitly a|A)pplied (\S+) delegate, and the model graph will be "
-    r"(completely|partially) executed (?:by|w/) the delegate(?: w/ (\d+) delegate kernels)?\.?"
+    r"(completely|partially) executed (?:by|w/) the delegate(?: w/ (\d{1,9}) delegate kernels)?\.?"
 )
 _NOT_APPLIED = re.compile(
     r"Though (\S+) delegate is explicitly applied, "
     r"the model graph will not be executed by the delegate\.?"
 )
-_CREATED = re.compile(r"(\S+) delegate created\.")
+# TensorFlow 1.14 says no more of a delegate than that it was applied.
+_CREATED = re.compile(r"(?:(\S+) delegate created|Applied (\S+) delegate)\.")
+_ACCELERATOR = re.compile(r"NNAPI accelerator name ?: ?\[(.*)\]", re.IGNORECASE)
 _UNCONSUMED = re.compile(r"Unconsumed cmdline flags: (.+)")
 _ACCELERATORS = re.compile(r"NNAPI accelerators available: \[(.*)\]")
 _PEAK = re.compile(rf"Overall peak memory footprint \(MB\) via periodic monitoring: {_NUMBER}")
@@ -72,6 +74,7 @@ class ToolText:
         init_us: loading, delegates and allocation together.
         warmup, measured: the two count lines, in us; None if the run ended before.
         peak_mb: peak resident memory in MiB, of the whole process.
+        accelerator: of NNAPI, that was asked for; "" if none was.
     """
 
     unconsumed: tuple[str, ...]
@@ -83,6 +86,7 @@ class ToolText:
     warmup: CountLine | None
     measured: CountLine | None
     peak_mb: float | None
+    accelerator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ def parse_text(text: str, *, has_summary: bool = True) -> ToolText:
     peak = _one(_PEAK, bodies, "Overall peak memory footprint")
     found = ToolText(
         unconsumed=tuple(_unconsumed(bodies)),
-        created=tuple(m[1] for body in bodies if (m := _CREATED.fullmatch(body))),
+        created=tuple(m[1] or m[2] for body in bodies if (m := _CREATED.fullmatch(body))),
         applied=tuple(_applied(bodies)),
         warnings=tuple(
             body for level, body in lines if level == "WARN" and not _UNCONSUMED.match(body)
@@ -155,7 +159,10 @@ def parse_text(text: str, *, has_summary: bool = True) -> ToolText:
         warmup=counts[0] if counts else None,
         measured=counts[1] if len(counts) == 2 else None,
         peak_mb=None if peak is None else float(peak[1]),
+        accelerator=next((m[1] for b in bodies if (m := _ACCELERATOR.fullmatch(b))), ""),
     )
+    if not all(math.isfinite(value or 0) for value in (found.init_us, found.peak_mb)):
+        raise UnreadableOutput("benchmark_model printed a number beyond all bounds")
     _check_summary(found, bodies, has_summary)
     return found
 
@@ -163,6 +170,8 @@ def parse_text(text: str, *, has_summary: bool = True) -> ToolText:
 def check_count(line: CountLine) -> None:
     """Raises: UnreadableOutput where the figures of a count line cannot be of one series."""
     if line.count == 0:
+        if any((line.p5, line.median, line.p95)):
+            raise UnreadableOutput(f"a count line contradicts itself: {line}")
         return
     low, high = least(line), greatest(line)
     inner = [v for v in (line.first, line.curr, line.p5, line.median, line.p95) if v is not None]
@@ -170,6 +179,7 @@ def check_count(line: CountLine) -> None:
     mean = average(line)
     slack = sixth_digit(mean)
     whole = low >= 0 and ordered == sorted(ordered) and all(low <= value <= high for value in inner)
+    whole = whole and (line.std or 0) >= 0
     if not whole or not low - slack <= mean <= high + slack:
         raise UnreadableOutput(f"a count line contradicts itself: {line}")
 

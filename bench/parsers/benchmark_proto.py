@@ -1,7 +1,6 @@
 """The binary files that benchmark_model writes -> typed facts, or UnreadableOutput.
 
-Wire format: protobuf encoding (protobuf.dev/programming-guides/encoding). Field numbers:
-LiteRT, tflite/profiling/proto/model_runtime_info.proto and
+Field numbers: LiteRT, tflite/profiling/proto/model_runtime_info.proto and
 tflite/tools/benchmark/proto/benchmark_result.proto. The few fields that are needed are
 read here, so that no generated code has to match an installed protobuf.
 """
@@ -10,13 +9,11 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.errors import UnreadableOutput
+from bench.parsers.wire import fields, varint
 
-# A model of 100,000 nodes fills some 10 MB.
-_MAX_BYTES = 64 << 20
 _MAX_ID = 1 << 31
 
 
@@ -68,7 +65,7 @@ def parse_runtime_info(data: bytes) -> RuntimeGraph:
 
     Raises: UnreadableOutput if it is damaged or has no subgraph with nodes.
     """
-    for number, value in _fields(data):
+    for number, value in fields(data):
         if number == 2 and isinstance(value, bytes):
             return _graph(value)
     raise UnreadableOutput("the model runtime info has no subgraph")
@@ -76,11 +73,11 @@ def parse_runtime_info(data: bytes) -> RuntimeGraph:
 
 def parse_result(data: bytes) -> ResultFile:
     """A BenchmarkResult message. Raises: UnreadableOutput if it is damaged or empty."""
-    parts = {n: v for n, v in _fields(data) if isinstance(v, bytes)}
+    parts = {n: v for n, v in fields(data) if isinstance(v, bytes)}
     if 2 not in parts or 4 not in parts:
         raise UnreadableOutput("the tool's result file lacks its latency or its counts")
-    times = {n: _float(v) for n, v in _fields(parts[2])}
-    counts = {n: v for n, v in _fields(parts[4]) if isinstance(v, int)}
+    times = {n: _float(v) for n, v in fields(parts[2])}
+    counts = {n: v for n, v in fields(parts[4]) if isinstance(v, int)}
     return ResultFile(
         avg_ms=times.get(1),
         min_ms=times.get(2),
@@ -99,7 +96,7 @@ def parse_result(data: bytes) -> ResultFile:
 def _graph(data: bytes) -> RuntimeGraph:
     nodes: list[RuntimeNode] = []
     plan: list[int] = []
-    for number, value in _fields(data):
+    for number, value in fields(data):
         if number == 3 and isinstance(value, bytes):
             nodes.append(_node(value))
         elif number == 4:
@@ -112,7 +109,7 @@ def _graph(data: bytes) -> RuntimeGraph:
 def _node(data: bytes) -> RuntimeNode:
     node_id, name, delegated_to, delegate = 0, "", None, ""
     replaces: list[int] = []
-    for number, value in _fields(data):
+    for number, value in fields(data):
         if number == 1:
             node_id = _id(value)
         elif number == 2:
@@ -120,7 +117,7 @@ def _node(data: bytes) -> RuntimeNode:
         elif number == 9:
             delegated_to = _id(value)
         elif number == 8 and isinstance(value, bytes):
-            for inner, detail in _fields(value):
+            for inner, detail in fields(value):
                 if inner == 1:
                     delegate = _text(detail)
                 elif inner == 2:
@@ -141,7 +138,7 @@ def _ids(value: int | bytes) -> list[int]:
         return [_id(value)]
     found, position = [], 0
     while position < len(value):
-        number, position = _varint(value, position)
+        number, position = varint(value, position)
         found.append(_id(number))
     return found
 
@@ -157,40 +154,3 @@ def _float(value: int | bytes) -> float:
     if not math.isfinite(number) or number < 0:
         raise UnreadableOutput("the tool's result file holds a time that is no time")
     return number
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(field number, value): an int for a varint, else the bytes."""
-    if len(data) > _MAX_BYTES:
-        raise UnreadableOutput("a file of the tool is larger than any model makes it")
-    position = 0
-    while position < len(data):
-        key, position = _varint(data, position)
-        kind = key & 7
-        if kind == 0:
-            value, position = _varint(data, position)
-            yield key >> 3, value
-            continue
-        if kind == 2:
-            size, position = _varint(data, position)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-        else:
-            raise UnreadableOutput("a binary file of the tool is damaged")
-        if position + size > len(data):
-            raise UnreadableOutput("a binary file of the tool is cut off")
-        yield key >> 3, data[position : position + size]
-        position += size
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= len(data):
-            raise UnreadableOutput("a binary file of the tool is cut off")
-        byte = data[position]
-        position += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, position
-    raise UnreadableOutput("a binary file of the tool is damaged")

@@ -73,6 +73,7 @@ def parse_count_line(line: str) -> CountLine | None:
         or (text["first"] is not None) != full
         or full != (count > 0 and count > 1 and text["same"] is None)
         or (text["same"] is not None and count < 2)
+        or (full and not math.isfinite(float(text["avg"])))
     ):
         return None
     return CountLine(

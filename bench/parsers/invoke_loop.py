@@ -11,7 +11,8 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bench.delegation import judge
+from bench.delegation.judge import judge
+from bench.delegation.model import Delegation
 from bench.digest import digest
 from bench.errors import UnreadableOutput
 from bench.format import counted
@@ -20,56 +21,64 @@ from bench.stats import STATS_VERSION
 
 MIN_SAMPLES_FOR_P90 = 64
 
-_Count = Annotated[int, Field(ge=0, lt=2**63)]
-_Positive = Annotated[int, Field(ge=1, lt=2**63)]
-_Duration = Annotated[float, Field(ge=0, lt=1e15)]
-_Samples = Annotated[list[_Positive], Field(min_length=1)]
-_Text = Annotated[str, Field(min_length=1)]
-_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Positive = Annotated[int, Field(ge=1, lt=2**63)]
+Duration = Annotated[float, Field(ge=0, lt=1e15)]
+_Samples = Annotated[list[Positive], Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Every field required and typed, nothing else allowed."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class _Runtime(_Strict):
-    name: _Text
-    version: _Text
-    python: _Text
-    numpy: _Text
+class Runtime(Strict):
+    """What a launch ran in."""
+
+    name: Text
+    version: Text
+    python: Text
+    numpy: Text
     machine: str
 
 
-class _Tensor(_Strict):
+class _Tensor(Strict):
     name: str
-    shape: list[_Count]
-    dtype: _Text
+    shape: list[Count]
+    dtype: Text
 
 
-class _Inputs(_Strict):
+class Inputs(Strict):
+    """What the model was fed."""
+
     source: Literal["holdout", "seeded-draw"]
-    seed: _Count
-    sha256: _Sha256
+    seed: Count
+    sha256: Sha256
     tensors: list[_Tensor]
 
 
-class _Nodes(_Strict):
-    total: _Count
-    delegated: _Count
-    partitions: _Count
-    outside: dict[str, _Positive]
+class Nodes(Strict):
+    """What bench.runners.invoke_loop.node_evidence found."""
+
+    total: Count
+    delegated: Count
+    partitions: Count
+    outside: dict[str, Positive]
 
 
-class _Timer(_Strict):
-    cost_ns: _Duration
-    resolution_ns: _Positive
+class _Timer(Strict):
+    cost_ns: Duration
+    resolution_ns: Positive
 
 
-class _Warmup(_Strict):
+class _Warmup(Strict):
     samples_ns: _Samples
-    invokes: _Positive
-    wall_ns: _Positive
-    cut: _Count
+    invokes: Positive
+    wall_ns: Positive
+    cut: Count
     steady: bool
 
     @model_validator(mode="after")
@@ -79,12 +88,12 @@ class _Warmup(_Strict):
         return self
 
 
-class _Measured(_Strict):
+class _Measured(Strict):
     samples_ns: _Samples
-    made: _Positive
-    invokes_per_sample: _Positive
-    wall_ns: _Positive
-    cpu_ns: _Count
+    made: Positive
+    invokes_per_sample: Positive
+    wall_ns: Positive
+    cpu_ns: Count
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -93,15 +102,15 @@ class _Measured(_Strict):
         return self
 
 
-class _Load(_Strict):
-    wall_ns: _Positive
-    process_cpu_ns: _Count
-    busy_ns: _Count | None
-    steal_ns: _Count | None
+class _Load(Strict):
+    wall_ns: Positive
+    process_cpu_ns: Count
+    busy_ns: Count | None
+    steal_ns: Count | None
 
 
-class _Clock(_Strict):
-    non_positive: _Count
+class _Clock(Strict):
+    non_positive: Count
     went_back: bool
 
     @model_validator(mode="after")
@@ -111,28 +120,33 @@ class _Clock(_Strict):
         return self
 
 
-class _Document(_Strict):
+class Timed(Strict):
+    """What every document of a timed launch holds (invoke_loop.run_loop fills most of it)."""
+
     # First, so that a broken clock is named before the samples it broke.
     clock: _Clock
-    format: Literal["edgebench-invoke-loop/1"]
-    delegate: _Text
-    threads: _Positive
-    model_sha256: _Sha256
-    runtime: _Runtime
-    inputs: _Inputs
-    load_us: _Duration
-    allocate_us: _Duration
+    delegate: Text
+    threads: Positive
+    model_sha256: Sha256
+    runtime: Runtime
+    inputs: Inputs
+    load_us: Duration
+    allocate_us: Duration
     first_inference_us: Annotated[float, Field(gt=0, lt=1e15)]
-    input_copy_us: _Duration
-    output_copy_us: _Duration
-    baseline_rss_kib: _Positive | None
-    peak_rss_kib: _Positive | None
-    nodes: _Nodes | None
-    nodes_problem: str
+    input_copy_us: Duration
+    output_copy_us: Duration
+    baseline_rss_kib: Positive | None
+    peak_rss_kib: Positive | None
     timer: _Timer
     warmup: _Warmup
     measured: _Measured
     load: _Load
+
+
+class _Document(Timed):
+    format: Literal["edgebench-invoke-loop/1"]
+    nodes: Nodes | None
+    nodes_problem: str
 
 
 def parse(stdout: bytes, *, delegate: str, threads: int, log: str = "") -> Measurement:
@@ -149,13 +163,23 @@ def parse(stdout: bytes, *, delegate: str, threads: int, log: str = "") -> Measu
     try:
         document = _Document.model_validate_json(stdout)
     except ValidationError as error:
-        raise UnreadableOutput(f"invoke_loop's document: {_first(error)}") from error
+        raise UnreadableOutput(f"invoke_loop's document: {first_problem(error)}") from error
     if (document.delegate, document.threads) != (delegate, threads):
         raise UnreadableOutput(
             f"invoke_loop's document is of delegate {document.delegate}, {document.threads} "
             f"threads; the launch was of {delegate}, {threads} threads"
         )
-    return _measurement(document, log)
+    nodes = document.nodes
+    delegation = judge(
+        document.delegate,
+        total_nodes=nodes.total if nodes else None,
+        delegated_nodes=nodes.delegated if nodes else None,
+        partitions=nodes.partitions if nodes else None,
+        fallback_ops=nodes.outside if nodes else {},
+        problem=document.nodes_problem,
+        log=log,
+    )
+    return measurement_of(document, delegation)
 
 
 def p90_reason(count: int, invokes_per_sample: int) -> str | None:
@@ -167,14 +191,16 @@ def p90_reason(count: int, invokes_per_sample: int) -> str | None:
     return None
 
 
-def _first(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
+    """Where a document is not what it must be, and how, in one line."""
     details = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in details["loc"])
     return f"{where}: {details['msg']}" if where else details["msg"]
 
 
-def _measurement(document: _Document, log: str) -> Measurement:
-    measured, warmup, nodes = document.measured, document.warmup, document.nodes
+def measurement_of(document: Timed, delegation: Delegation) -> Measurement:
+    """The figures of a timed launch; microseconds of its samples in whole ns."""
+    measured, warmup = document.measured, document.warmup
     samples = np.array(measured.samples_ns, dtype=np.int64)
     reason = p90_reason(len(samples), measured.invokes_per_sample)
     p50, p90, p95 = (float(value) / 1e3 for value in np.percentile(samples, (50, 90, 95)))
@@ -204,15 +230,7 @@ def _measurement(document: _Document, log: str) -> Measurement:
         warmup_cut=warmup.cut,
         peak_rss_kib=document.peak_rss_kib,
         load=HostLoad(**document.load.model_dump()),
-        delegation=judge(
-            document.delegate,
-            total_nodes=nodes.total if nodes else None,
-            delegated_nodes=nodes.delegated if nodes else None,
-            partitions=nodes.partitions if nodes else None,
-            fallback_ops=nodes.outside if nodes else {},
-            problem=document.nodes_problem,
-            log=log,
-        ),
+        delegation=delegation,
         runtime={
             **document.runtime.model_dump(),
             "model_sha256": document.model_sha256,

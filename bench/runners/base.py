@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from numpy.typing import NDArray
+
+from bench.delegation.model import Delegation
 from bench.identity import Case
-from bench.records import Failure, Measurement, Outcome
+from bench.ops.model import OpProfile
+from bench.records import Failure, Measurement, Outcome, Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,10 @@ class LaunchSpec:
             dimension; None for a seeded draw.
         seed: of the seeded draw, and of nothing else.
         limits: warm-up and measurement.
+        purpose: what the launch is for.
+        samples: of NUMERICS: .npz on the controller with one array per model input (arr_0,
+            arr_1, ...) of shape (samples, *item), real or as the input's own type, each
+            item to be answered by itself; None of every other purpose.
         launch_key: text that differs between the launches of a case (its launch_id); what
             is varied from launch to launch on purpose is derived from it.
     """
@@ -50,6 +58,8 @@ class LaunchSpec:
     seed: int
     limits: LaunchLimits
     launch_key: str = ""
+    purpose: Purpose = Purpose.TIMING
+    samples: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,31 @@ class RawOutput:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Profiled:
+    """What a PROFILE launch gave; delegation is None where it says nothing of it."""
+
+    profile: OpProfile
+    delegation: Delegation | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What a NUMERICS launch gave.
+
+    Attributes:
+        outputs: one array per output of the model, (samples, *item), as the runtime gives
+            it, not dequantised; names, quantization: of each, the latter (scale, zero
+            point) or None for what is not quantised.
+        delegation: as in Profiled.
+    """
+
+    outputs: tuple[NDArray[Any], ...]
+    names: tuple[str, ...]
+    quantization: tuple[tuple[float, int] | None, ...]
+    delegation: Delegation | None
+
+
 class Runner(Protocol):
     """A pure description: files and argv out, bytes in, no I/O of its own."""
 
@@ -96,12 +131,31 @@ class Runner(Protocol):
         """What it measures with, for every record: version and sha256 of a binary."""
         ...
 
+    def cannot(self, spec: LaunchSpec) -> str | None:
+        """Why this runner has no launch of the spec's purpose, one line, or None if it has.
+
+        Never of TIMING, which a plan has asked about already.
+        """
+        ...
+
     def prepare(self, spec: LaunchSpec) -> LaunchFiles:
-        """Say what a launch of this case needs."""
+        """Say what a launch of this case and purpose needs."""
         ...
 
     def read(
         self, spec: LaunchSpec, output: RawOutput
     ) -> tuple[Outcome, Measurement | None, Failure | None]:
-        """Judge what came out: OK with a measurement, anything else with a failure."""
+        """Judge a TIMING launch: OK with a measurement, anything else with a failure."""
+        ...
+
+    def read_profile(
+        self, spec: LaunchSpec, output: RawOutput
+    ) -> tuple[Outcome, Profiled | None, Failure | None]:
+        """Judge a PROFILE launch, likewise."""
+        ...
+
+    def read_answers(
+        self, spec: LaunchSpec, output: RawOutput
+    ) -> tuple[Outcome, Answers | None, Failure | None]:
+        """Judge a NUMERICS launch, likewise."""
         ...

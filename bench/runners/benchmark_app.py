@@ -11,8 +11,8 @@ from typing import Any
 from bench.errors import UnreadableOutput, UserError
 from bench.parsers.benchmark_model import decode
 from bench.parsers.logcat import logcat_text
-from bench.records import Failure, Measurement, Outcome
-from bench.runners.base import LaunchFiles, LaunchSpec, RawOutput
+from bench.records import Failure, Measurement, Outcome, Purpose
+from bench.runners.base import Answers, LaunchFiles, LaunchSpec, Profiled, RawOutput
 from bench.runners.benchmark_model import BenchmarkModelRunner
 from bench.tools.cache import ToolBinary, sha256_of_file
 
@@ -61,6 +61,25 @@ class BenchmarkAppRunner:
     def environment(self) -> Mapping[str, Any]:
         """As of benchmark_model, of the APK; sha256 of the script that drives it."""
         return {**self._tool.environment, "runner_script_sha256": _script_sha256()}
+
+    def cannot(self, spec: LaunchSpec) -> str | None:
+        """What it has to write: its files are out of reach, and its log cuts what is long."""
+        if spec.purpose in (Purpose.PROFILE, Purpose.NUMERICS):
+            what = "profile" if spec.purpose is Purpose.PROFILE else "outputs"
+            return f"the benchmark app cannot hand over its {what}; benchmark_model can"
+        return None
+
+    def read_profile(
+        self, spec: LaunchSpec, output: RawOutput
+    ) -> tuple[Outcome, Profiled | None, Failure | None]:
+        """Never called: see `cannot`."""
+        return Outcome.UNREADABLE, None, Failure("purpose", str(self.cannot(spec)))
+
+    def read_answers(
+        self, spec: LaunchSpec, output: RawOutput
+    ) -> tuple[Outcome, Answers | None, Failure | None]:
+        """Never called: see `cannot`."""
+        return Outcome.UNREADABLE, None, Failure("purpose", str(self.cannot(spec)))
 
     def prepare(self, spec: LaunchSpec) -> LaunchFiles:
         """Lay out the app, the script, the model and its inputs.

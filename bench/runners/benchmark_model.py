@@ -2,60 +2,43 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.delegation import why_not_created
-from bench.errors import UnreadableOutput
-from bench.parsers.benchmark_litert import parse_compiled
-from bench.parsers.benchmark_model import ToolOutput, average, decode, parse_classic
-from bench.records import Failure, Measurement, Outcome
-from bench.runners.base import LaunchFiles, LaunchSpec, RawOutput
-from bench.runners.benchmark_reading import CLOCK_FILE, NODES_FILE, RESULT_FILE, measurement
+from bench.errors import UnreadableOutput, UserError
+from bench.records import Failure, Measurement, Outcome, Purpose
+from bench.runners.base import Answers, LaunchFiles, LaunchSpec, Profiled, RawOutput
+from bench.runners.benchmark_answers import answers_files, answers_of
+from bench.runners.benchmark_judging import (
+    failed,
+    judged,
+    log_tail,
+    too_fast,
+    without_measurement,
+)
+from bench.runners.benchmark_profile import (
+    PROFILE_RESULTS,
+    profile_flags,
+    profile_of,
+    why_no_profile,
+)
+from bench.runners.benchmark_reading import (
+    CLOCK_FILE,
+    NODES_FILE,
+    RESULT_FILE,
+    measurement,
+    nodes_flags,
+)
 from bench.runners.clock import CLOCK_OUT
 from bench.runners.delegates import COMPILED, delegate_flags
-from bench.runners.raw_inputs import RawInputs, raw_inputs, tool_random
+from bench.runners.raw_inputs import RawInputs, RawSamples, raw_inputs, raw_samples, tool_random
 from bench.tools.cache import ToolBinary, sha256_of_file
 
 _PROGRAM, _MODEL, _CLOCK = "benchmark_model", "model.tflite", "recorded_clock.so"
-_LOG_BYTES = 4000
-# Flags that change nothing about the run: a tool that is too old for them only ignores them.
-_MAY_BE_IGNORED = (
-    "--result_file_path=",
-    "--export_model_runtime_info=",
-    "--model_runtime_info_output_file=",
-    "--report_peak_memory_footprint=",
-)
 # Its own warm-up cannot be prolonged, so that it gets twice the least time, and half the
 # invokes, which slow models are bound by (METHOD section 2: 2 s, 10 runs).
 _WARMUP_TIMES, _WARMUP_PART = 2, 2
-# The tool's clock has whole us, and reading it takes some 30 ns of each sample.
-_LEAST_MEAN_US = 1.0
-_NOT_STARTED = {126: "it cannot be executed", 127: "it is not there, or its loader is not"}
-# Beginning of the tool's reason -> kind of failure; the first that fits.
-_REASONS = (
-    ("Disallowed CPU fallback", "delegate"),
-    ("Requesting full delegation", "delegate"),
-    ("Failed to apply", "delegate"),
-    ("failed to invoke", "invoke"),
-    ("Run failed", "invoke"),
-    ("Failed to parse flag", "flag"),
-    ("Invalid gpu-precision", "flag"),
-    ("Wrong input", "inputs"),
-    ("Input tensor", "inputs"),
-    ("input_layer", "inputs"),
-    ("Signature not specified", "signature"),
-    ("unresolved custom op", "load"),
-    ("Select TensorFlow op", "load"),
-    ("Failed to allocate", "allocate"),
-    ("failed to prepare", "allocate"),
-    ("Could not open", "load"),
-    ("Failed to load model", "load"),
-    ("model identifier", "load"),
-    ("not a valid Flatbuffer", "load"),
-)
 
 
 class BenchmarkModelRunner:
@@ -75,6 +58,7 @@ class BenchmarkModelRunner:
         self._system = system
         self._scratch = scratch
         self._inputs: dict[tuple[Any, ...], RawInputs] = {}
+        self._samples: dict[tuple[Any, ...], RawSamples] = {}
         self._clock_sha256 = None if clock is None else sha256_of_file(clock)
 
     @property
@@ -91,62 +75,50 @@ class BenchmarkModelRunner:
             "runner_clock_sha256": self._clock_sha256,
         }
 
+    def cannot(self, spec: LaunchSpec) -> str | None:
+        """Of a profile or answers that the tool cannot give; it can be timed and traced."""
+        if spec.purpose is Purpose.PROFILE:
+            return why_no_profile(spec, compiled=self.kind == COMPILED)
+        if spec.purpose is Purpose.NUMERICS:
+            return self._why_no_answers(spec)
+        return None
+
     def prepare(self, spec: LaunchSpec) -> LaunchFiles:
-        """Lay out the binary, the model, its inputs and the clock library.
+        """Lay out the binary, the model, its inputs and, to time it, the clock library.
 
         Raises: UserError where the inputs do not fit the model; ValueError for a delegate
         that this kind of tool does not have, which a plan must not have planned.
         """
+        tool = {_PROGRAM: self._tool.path, _MODEL: spec.model}
+        argv = (f"./{_PROGRAM}", f"--graph={_MODEL}", *self._delegate_flags(spec))
+        if spec.purpose is Purpose.NUMERICS:
+            return answers_files(spec, argv, tool, self._samples_of(spec))
         inputs = self._inputs_of(spec)
-        files = {_PROGRAM: self._tool.path, _MODEL: spec.model, **inputs.files}
+        files = {**tool, **inputs.files}
+        if spec.purpose is Purpose.PROFILE:
+            flags = profile_flags(spec, compiled=self.kind == COMPILED)
+            return LaunchFiles((*argv, *flags, *inputs.flags), files, {}, {}, PROFILE_RESULTS)
         env: dict[str, str] = {}
-        results = [RESULT_FILE, NODES_FILE]
-        if self._clock is not None:
+        results: tuple[str, ...] = (RESULT_FILE, NODES_FILE)
+        # A system trace shows what the program does, not what we preload into it.
+        if self._clock is not None and spec.purpose is Purpose.TIMING:
             files[_CLOCK] = self._clock
             # With a slash, or the loader looks for it among the system's libraries.
             env = {"LD_PRELOAD": f"./{_CLOCK}", CLOCK_OUT: CLOCK_FILE}
-            results.append(CLOCK_FILE)
-        return LaunchFiles(
-            argv=(f"./{_PROGRAM}", *self._flags(spec), *inputs.flags),
-            files=files,
-            texts={},
-            env=env,
-            results=tuple(results),
-        )
+            results = (*results, CLOCK_FILE)
+        flags = self._timing_flags(spec)
+        return LaunchFiles((*argv, *flags, *inputs.flags), files, {}, env, results)
 
     def read(
         self, spec: LaunchSpec, output: RawOutput
     ) -> tuple[Outcome, Measurement | None, Failure | None]:
         """Judge what came out; the failure's log is the end of stderr."""
-        tail = decode(output.stderr)[-_LOG_BYTES:]
-        code = output.exit_code
-        # A shell's word for a signal, where nobody translated it.
-        code = 128 - code if 128 < code < 193 else code
-        if code in _NOT_STARTED:
-            message = f"the tool does not start on this device: {_NOT_STARTED[code]}"
-            return _failed(Outcome.LOAD_FAILED, "tool", message, tail)
-        try:
-            found = (parse_compiled if self.kind == COMPILED else parse_classic)(
-                output.stdout, output.stderr
-            )
-        except UnreadableOutput as error:
-            if code < 0:
-                return _failed(Outcome.CRASHED, "crash", _signal(-code), tail)
-            if code > 0:
-                # A loader that finds no library, or a shell, speaks in the tool's place.
-                last = next((line for line in reversed(tail.split("\n")) if line.strip()), "")
-                message = _with(f"the tool ended with exit code {code}", last.strip())
-                return _failed(Outcome.LOAD_FAILED, "tool", message, tail)
-            return _failed(Outcome.UNREADABLE, "unreadable", str(error), tail)
-        if code < 0:
-            message = _with(_signal(-code), _last_error(found))
-            return _failed(Outcome.CRASHED, "crash", message, tail)
-        if code != 0:
-            return self._ended_badly(code, found, tail)
-        problem = self._problem(spec, found)
-        if problem is not None:
-            outcome, kind, message = problem
-            return _failed(outcome, kind, message, tail)
+        found = judged(spec.case.delegate.name, output, kind=self.kind)
+        if isinstance(found, tuple):
+            return found
+        log = log_tail(output)
+        if problem := without_measurement(found, log, warmup=True) or too_fast(found, log):
+            return problem
         try:
             measured = measurement(
                 spec,
@@ -158,19 +130,31 @@ class BenchmarkModelRunner:
                 has_clock=self._clock is not None,
             )
         except UnreadableOutput as error:
-            return _failed(Outcome.UNREADABLE, "unreadable", str(error), tail)
+            return failed(Outcome.UNREADABLE, "unreadable", str(error), log)
         return Outcome.OK, measured, None
 
-    def _flags(self, spec: LaunchSpec) -> tuple[str, ...]:
-        limits, case = spec.limits, spec.case
+    def read_profile(
+        self, spec: LaunchSpec, output: RawOutput
+    ) -> tuple[Outcome, Profiled | None, Failure | None]:
+        """Judge a launch with the tool's profiler, likewise."""
+        return profile_of(spec, output, kind=self.kind)
+
+    def read_answers(
+        self, spec: LaunchSpec, output: RawOutput
+    ) -> tuple[Outcome, Answers | None, Failure | None]:
+        """Judge a launch that answered each of the samples, likewise."""
+        return answers_of(spec, output, self._samples_of(spec), kind=self.kind)
+
+    def _delegate_flags(self, spec: LaunchSpec) -> tuple[str, ...]:
+        case = spec.case
+        return delegate_flags(
+            case.delegate, kind=self.kind, system=self._system, threads=case.threads
+        )
+
+    def _timing_flags(self, spec: LaunchSpec) -> tuple[str, ...]:
+        limits = spec.limits
         warmup_s = _WARMUP_TIMES * limits.warmup_min_s
-        # CompiledModel's tool exports them wherever it is given a file for it.
-        export = () if self.kind == COMPILED else ("--export_model_runtime_info=true",)
         return (
-            f"--graph={_MODEL}",
-            *delegate_flags(
-                case.delegate, kind=self.kind, system=self._system, threads=case.threads
-            ),
             f"--warmup_runs={max(1, limits.warmup_min_invokes // _WARMUP_PART)}",
             f"--warmup_min_secs={warmup_s:g}",
             f"--num_runs={limits.min_samples}",
@@ -179,8 +163,7 @@ class BenchmarkModelRunner:
             f"--max_secs={max(limits.measure_max_s, warmup_s):g}",
             "--report_peak_memory_footprint=true",
             f"--result_file_path={RESULT_FILE}",
-            *export,
-            f"--model_runtime_info_output_file={NODES_FILE}",
+            *nodes_flags(compiled=self.kind == COMPILED),
         )
 
     def _inputs_of(self, spec: LaunchSpec) -> RawInputs:
@@ -191,59 +174,17 @@ class BenchmarkModelRunner:
             self._inputs[key] = raw_inputs(spec, self._scratch)
         return self._inputs[key]
 
-    def _ended_badly(self, code: int, found: ToolOutput, log: str) -> tuple[Outcome, None, Failure]:
-        said = [line.partition(": ")[2] for line in found.log.errors]
-        for word, kind in _REASONS:
-            for line in said:
-                if word in line:
-                    return _failed(Outcome.LOAD_FAILED, kind, line, log)
-        message = _with(f"the tool ended with exit code {code}", _last_error(found))
-        return _failed(Outcome.LOAD_FAILED, "tool", message, log)
-
-    def _problem(self, spec: LaunchSpec, found: ToolOutput) -> tuple[Outcome, str, str] | None:
-        """Why a run that ended with success is none of what was asked for."""
-        text = found.text
-        ignored = [flag for flag in text.unconsumed if not flag.startswith(_MAY_BE_IGNORED)]
-        if ignored:
-            message = f"this build of the tool does not know {' '.join(ignored)}"
-            return Outcome.LOAD_FAILED, "flag", message
-        name = spec.case.delegate.name
-        if reason := why_not_created(name, found, compiled=self.kind == COMPILED):
-            return Outcome.LOAD_FAILED, "delegate", reason
-        renamed = [warning for warning in text.warnings if "but flags call it" in warning]
-        if renamed:
-            return Outcome.LOAD_FAILED, "inputs", renamed[0]
-        if text.measured is None or text.warmup is None:
-            message = "the tool ended with success and without a measurement"
-            return Outcome.UNREADABLE, "no-measurement", message
-        if text.measured.count == 0 or text.warmup.count == 0:
-            return Outcome.UNREADABLE, "no-measurement", "the tool made no runs"
-        if average(text.measured) < _LEAST_MEAN_US:
-            message = "an inference takes less than 1 µs, which the tool's clock cannot tell"
-            return Outcome.UNREADABLE, "no-measurement", message
+    def _why_no_answers(self, spec: LaunchSpec) -> str | None:
+        if self.kind == COMPILED:
+            return "benchmark_litert_model takes no input files and does not tell its outputs"
+        try:
+            self._samples_of(spec)
+        except UserError as error:
+            return str(error)
         return None
 
-
-def _signal(number: int) -> str:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        return f"the tool was ended by signal {number}"
-    if number == signal.SIGABRT:
-        return f"the tool aborted ({name})"
-    if number == signal.SIGKILL:
-        return f"the tool was killed ({name}): from outside, often for want of memory (lmkd)"
-    return f"the tool crashed ({name})"
-
-
-def _last_error(found: ToolOutput) -> str:
-    lines = [line for line in found.log.errors if "Benchmarking failed" not in line]
-    return lines[-1] if lines else ""
-
-
-def _with(message: str, detail: str) -> str:
-    return f"{message}: {detail}" if detail else message
-
-
-def _failed(outcome: Outcome, kind: str, message: str, log: str) -> tuple[Outcome, None, Failure]:
-    return outcome, None, Failure(kind, message, log)
+    def _samples_of(self, spec: LaunchSpec) -> RawSamples:
+        key = (spec.model, spec.samples, spec.case.input_shapes)
+        if key not in self._samples:
+            self._samples[key] = raw_samples(spec, self._scratch)
+        return self._samples[key]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.delegation import judge_tool
+from bench.delegation.judge import judge_tool
 from bench.digest import digest
 from bench.errors import UnreadableOutput
 from bench.interpolate import interpolate_p90
@@ -42,6 +42,13 @@ _TOOL_RESOLUTION_US = 1.0
 # The tool keeps every sample in a vector that doubles: old and new together while it grows.
 _KEPT_BYTES = 24
 _MEMORY_SHARE = 0.02
+
+
+def nodes_flags(*, compiled: bool) -> tuple[str, ...]:
+    """Flags for NODES_FILE: where every node ran. compiled: of the CompiledModel tool."""
+    # That one exports them wherever it is given a file for it.
+    export = () if compiled else ("--export_model_runtime_info=true",)
+    return (*export, f"--model_runtime_info_output_file={NODES_FILE}")
 
 
 def measurement(

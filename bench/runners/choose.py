@@ -11,6 +11,7 @@ from bench.runners.base import Runner
 from bench.runners.benchmark_app import BenchmarkAppRunner
 from bench.runners.benchmark_model import BenchmarkModelRunner
 from bench.runners.clock import library_for
+from bench.runners.litert import LitertRunner
 from bench.runners.loop import InvokeLoopRunner
 from bench.tools.cache import APP, ToolBinary, ToolCache, tool_from_path
 from devices.device import Device
@@ -36,6 +37,8 @@ def runner_for(kind: str, device: Device, facts: Facts, *, tool: Path | None = N
     """
     if kind == "invoke_loop":
         return InvokeLoopRunner()
+    if kind == "litert":
+        return LitertRunner()
     system = "android" if device.kind == "android" else "linux"
     abi = abi_of(facts)
     binary = _binary(kind, system, abi, device, tool)

@@ -1,8 +1,9 @@
-"""A delegate as a plan names it -> flags of each dialect of benchmark_model.
+"""A delegate as a plan names it: the options it has by runner kind, and benchmark_model's flags.
 
 Flags and their values: LiteRT, tflite/tools/delegates/*_provider.cc (classic) and
 litert/tools/benchmark_litert_model.h (CompiledModel). The tool only warns of a flag that it
 does not know and ignores some values that it does not know, so that both are checked here.
+docs/delegates.md lists all of them.
 """
 
 from __future__ import annotations
@@ -11,15 +12,21 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from bench.identity import Case, DelegateSpec
+from bench.runners.invoke_loop import LIBRARIES
 
+LOOP = "invoke_loop"
+LITERT = "litert"
 CLASSIC = "benchmark_model"
 COMPILED = "benchmark_litert"
 APP = "benchmark_app"
 
 _Check = Callable[[str], bool]
 
-# Our own option: what takes the nodes that an accelerator leaves, "xnnpack" or "none".
+# Our own options. What takes the nodes that an accelerator leaves, "xnnpack" or "none"; the
+# library that brings a delegate; and what that library is told, "key:value;key:value".
 REST = "rest"
+PATH = "path"
+OPTIONS = "options"
 
 
 def _one_of(*values: str) -> _Check:
@@ -37,6 +44,35 @@ def _whole(value: str) -> bool:
     return re.fullmatch(r"-?\d{1,9}", value) is not None
 
 
+def _library(value: str) -> bool:
+    # A relative path would be sought in a launch's own directory, which is ours.
+    return _text(value) and ("/" not in value or value.startswith("/"))
+
+
+def _absolute(value: str) -> bool:
+    return _text(value) and value.startswith("/")
+
+
+def _pairs(value: str) -> bool:
+    return _text(value) and all(key and colon for key, colon, _ in _split(value))
+
+
+def _tool_pairs(value: str) -> bool:
+    # The tool drops, and does not say so, whatever has more than one colon.
+    return _pairs(value) and not any(":" in rest for _, _, rest in _split(value))
+
+
+def _split(value: str) -> Iterator[tuple[str, str, str]]:
+    return (part.partition(":") for part in value.split(";"))
+
+
+_REST: Mapping[str, _Check] = {REST: _one_of("xnnpack", "none")}
+_LOOP: Mapping[str, Mapping[str, _Check]] = {
+    "none": {},
+    "xnnpack": {},
+    "external": {PATH: _library, OPTIONS: _pairs, **_REST},
+    "edgetpu": {PATH: _library, OPTIONS: _pairs, **_REST},
+}
 _SHARED: Mapping[str, _Check] = {"max_delegated_partitions": _whole}
 _RUNTIME: Mapping[str, _Check] = {
     "min_nodes_per_partition": _whole,
@@ -68,8 +104,8 @@ _CLASSIC: Mapping[str, Mapping[str, _Check]] = {
         **_SHARED,
     },
     "hexagon": {"hexagon_lib_path": _text, **_SHARED},
-    "external": {"external_delegate_path": _text, "external_delegate_options": _text},
-    "edgetpu": {"external_delegate_path": _text, "external_delegate_options": _text},
+    "external": {PATH: _library, OPTIONS: _tool_pairs},
+    "edgetpu": {PATH: _library, OPTIONS: _tool_pairs},
 }
 _COMPILED: Mapping[str, Mapping[str, _Check]] = {
     "xnnpack": {},
@@ -85,9 +121,16 @@ _COMPILED: Mapping[str, Mapping[str, _Check]] = {
         "compiler_cache_path": _text,
     },
 }
+# CompiledModel by its C API (bench.runners.litert_loop).
+_LITERT: Mapping[str, Mapping[str, _Check]] = {
+    "none": {},
+    "xnnpack": {},
+    "gpu": {"precision": _one_of("fp16", "fp32")},
+    "npu": {"dispatch_library_path": _absolute, "compiler_plugin_library_path": _absolute},
+}
+_TABLES = {LOOP: _LOOP, LITERT: _LITERT, COMPILED: _COMPILED}
 _ACCELERATORS = frozenset({"gpu", "nnapi", "hexagon", "external", "edgetpu"})
 _EDGETPU_ANDROID = "google-edgetpu"
-_EDGETPU_LIBRARY = "libedgetpu.so.1"
 
 
 def not_applicable(case: Case, *, system: str, abi: str) -> str | None:
@@ -113,15 +156,24 @@ def not_applicable(case: Case, *, system: str, abi: str) -> str | None:
         return f"benchmark_model has no {name} delegate; benchmark_litert_model may have"
     if system != "android" and name in ("nnapi", "hexagon"):
         return f"{name} exists on Android only"
+    options = dict(case.delegate.options)
+    if name == "edgetpu" and system == "android" and OPTIONS in options and PATH not in options:
+        return "edgetpu of Android goes through NNAPI, which takes no options; name its path"
     if name == "hexagon" and abi not in ("arm64-v8a", "armeabi-v7a"):
         return f"hexagon is a part of ARM phones, and this is {abi}"
-    if name == "external" and "external_delegate_path" not in dict(case.delegate.options):
-        return "external needs the option external_delegate_path"
     return None
 
 
+def delegates_of(kind: str) -> frozenset[str]:
+    """Names of the delegates that a runner kind has anywhere."""
+    return frozenset(_TABLES.get(kind, _CLASSIC))
+
+
 def option_problem(delegate: DelegateSpec, kind: str) -> str | None:
-    """What is wrong with the options of a delegate for a runner kind, one line, or None."""
+    """What is wrong with the options of a delegate for a runner kind, one line, or None.
+
+    The kind has such a delegate; whether it has, `delegates_of` says.
+    """
     known = dict(_options(delegate.name, kind))
     for name, value in delegate.options:
         if name not in known:
@@ -129,6 +181,8 @@ def option_problem(delegate: DelegateSpec, kind: str) -> str | None:
             return f"{delegate.name} of {kind} has no option {name!r} (known: {names})"
         if not known[name](value):
             return f"{delegate.name} of {kind}: {value!r} is no value for {name}"
+    if delegate.name == "external" and PATH not in dict(delegate.options):
+        return "external needs the option path: the library that brings the delegate"
     return None
 
 
@@ -160,6 +214,9 @@ def delegate_flags(
 
 
 def _options(name: str, kind: str) -> Iterator[tuple[str, _Check]]:
+    if kind in (LOOP, LITERT):
+        yield from _TABLES[kind].get(name, {}).items()
+        return
     if kind == COMPILED:
         yield from _COMPILED.get(name, {}).items()
         return
@@ -167,21 +224,18 @@ def _options(name: str, kind: str) -> Iterator[tuple[str, _Check]]:
     if name != "none":
         yield from _RUNTIME.items()
     if name in _ACCELERATORS:
-        yield REST, _one_of("xnnpack", "none")
+        yield from _REST.items()
 
 
 def _classic(name: str, options: dict[str, str], system: str, rest: str) -> Iterator[str]:
-    if name == "edgetpu":
-        if system == "android" and "external_delegate_path" not in options:
-            yield "--use_nnapi=true"
-            yield f"--nnapi_accelerator_name={_EDGETPU_ANDROID}"
-        else:
-            library = options.pop("external_delegate_path", _EDGETPU_LIBRARY)
-            yield f"--external_delegate_path={library}"
-    elif name == "external":
-        if "external_delegate_path" not in options:
-            raise ValueError("external needs the option external_delegate_path")
-        yield f"--external_delegate_path={options.pop('external_delegate_path')}"
+    library, told = options.pop(PATH, None), options.pop(OPTIONS, None)
+    if name == "edgetpu" and system == "android" and library is None:
+        yield "--use_nnapi=true"
+        yield f"--nnapi_accelerator_name={_EDGETPU_ANDROID}"
+    elif name in LIBRARIES:
+        yield f"--external_delegate_path={library or LIBRARIES[name]}"
+        if told is not None:
+            yield f"--external_delegate_options={told}"
     elif name in _ACCELERATORS:
         yield f"--use_{name}=true"
     takes_rest = name in _ACCELERATORS and rest == "xnnpack"

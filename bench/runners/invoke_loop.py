@@ -40,6 +40,9 @@ WARMUP_KEPT = 10_000
 REFILL_INVOKES = 3
 COPY_REPEATS = 20
 DRAWN_INDEX_BELOW = 100
+RESOLVERS = {"none": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "xnnpack": "AUTO"}
+# Delegates that a shared library brings, and the library where the plan names none.
+LIBRARIES = {"external": "", "edgetpu": "libedgetpu.so.1"}
 
 Array = Any  # numpy's own generic types cannot be subscripted by the oldest supported numpy
 
@@ -227,8 +230,20 @@ def version_of(distribution: str) -> str:
         return "unknown"
 
 
-def node_evidence(interpreter: Any) -> dict[str, Any]:
+def borders(interpreter: Any) -> list[tuple[list[int], list[int]]]:
+    """Inputs and outputs of each DELEGATE node that the runtime lists, in its order."""
+    return [
+        ([int(t) for t in node["inputs"]], [int(t) for t in node["outputs"]])
+        for node in interpreter._get_ops_details()
+        if node["op_name"] == "DELEGATE"
+    ]
+
+
+def node_evidence(interpreter: Any, own: list[Any] | None = None) -> dict[str, Any]:
     """Who runs which node of the main subgraph, from the runtime's own list of nodes.
+
+    `own` are the borders of the DELEGATE nodes that count, where others may have been added
+    since; None counts all. Where they are no longer the first, nobody can tell which is whose.
 
     The original nodes stay listed and a DELEGATE node is added per partition. Walking
     back from the outputs of a DELEGATE node to its inputs meets the nodes it replaced.
@@ -238,6 +253,10 @@ def node_evidence(interpreter: Any) -> dict[str, Any]:
     """
     nodes = interpreter._get_ops_details()
     delegates = [node for node in nodes if node["op_name"] == "DELEGATE"]
+    if own is not None:
+        if borders(interpreter)[: len(own)] != own:
+            raise ValueError("the delegate was applied anew; which nodes are its is not told")
+        delegates = delegates[: len(own)]
     originals = [node for node in nodes if node["op_name"] != "DELEGATE"]
     producer = {int(t): i for i, node in enumerate(originals) for t in node["outputs"]}
     taken: set[int] = set()
@@ -394,29 +413,79 @@ def difference(after: int | None, before: int | None) -> int | None:
 # --- One launch ----------------------------------------------------------------------------
 
 
-def build(spec: dict[str, Any], interpreter_type: Any, resolvers: Any) -> tuple[Any, float, float]:
-    """Return (interpreter, load us, allocate us)."""
-    resolver = {"none": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "xnnpack": "AUTO"}.get(
-        spec["delegate"]
-    )
-    if resolver is None:
-        raise Failed("load", f"this runner cannot do delegate {spec['delegate']}")
-    clock = time.perf_counter_ns
-    with stage("load"):
-        before = clock()
-        interpreter = interpreter_type(
+def from_library(spec: dict[str, Any], interpreter_type: Any) -> list[Any]:
+    """The delegates that the interpreter is given; Failed where one cannot be had."""
+    name, options = spec["delegate"], spec["delegate_options"]
+    if name not in LIBRARIES:
+        return []
+    path = options.get("path") or LIBRARIES[name]
+    pairs = [part.partition(":") for part in options.get("options", "").split(";") if part]
+    # Whichever package the interpreter came from has the loader beside it.
+    load_delegate = getattr(sys.modules.get(interpreter_type.__module__), "load_delegate", None)
+    if load_delegate is None:
+        raise Failed("delegate", "this runtime cannot load a delegate from a library")
+    try:
+        return [load_delegate(path, {key: value for key, _, value in pairs})]
+    except AttributeError as error:
+        raise Failed("delegate", f"{path} is no delegate: it lacks {error}") from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise Failed("delegate", f"the delegate {path} cannot be loaded: {error}") from error
+
+
+def load(spec: dict[str, Any], interpreter_type: Any, resolvers: Any) -> Any:
+    """An interpreter with the delegate that was asked for, or Failed."""
+    name = spec["delegate"]
+    kernels = spec["delegate_options"].get("rest", "xnnpack") if name in LIBRARIES else name
+    if kernels not in RESOLVERS:
+        raise Failed("load", f"this runner cannot do delegate {name}")
+
+    def interpreter(delegates: list[Any]) -> Any:
+        return interpreter_type(
             model_path=spec["model"],
             num_threads=spec["threads"],
-            experimental_op_resolver_type=getattr(resolvers, resolver),
+            experimental_op_resolver_type=getattr(resolvers, RESOLVERS[kernels]),
+            **({"experimental_delegates": delegates} if delegates else {}),
         )
-        load_ns = clock() - before
+
+    delegates = from_library(spec, interpreter_type)
+    with stage("load"):
+        try:
+            return interpreter(delegates)
+        except Exception as error:
+            if not delegates:
+                raise
+            interpreter([])  # where the model itself cannot be read, this raises
+            raise Failed("delegate", f"{name} cannot be applied: {error}") from error
+
+
+def build(
+    spec: dict[str, Any], interpreter_type: Any, resolvers: Any
+) -> tuple[Any, float, float, dict[str, Any]]:
+    """Return (interpreter, load us, allocate us, what is known of its nodes)."""
+    clock = time.perf_counter_ns
+    before = clock()
+    interpreter = load(spec, interpreter_type, resolvers)
+    load_ns = clock() - before
+    own, problem, nodes = None, "", None
+    if spec["delegate"] in LIBRARIES:
+        # XNNPACK takes the rest while tensors are allocated: what is there now is not its.
+        try:
+            own = borders(interpreter)
+        except Exception as error:  # a private method of the runtime: it may go or change
+            problem = f"the runtime does not list its nodes: {error!r}"
     with stage("inputs"):
         resize(interpreter, spec["input_shapes"])
     with stage("allocate"):
         before = clock()
         interpreter.allocate_tensors()
         allocate_ns = clock() - before
-    return interpreter, load_ns / 1e3, allocate_ns / 1e3
+    if not problem:
+        try:
+            nodes = node_evidence(interpreter, own)
+        except Exception as error:
+            problem = f"the runtime does not list its nodes: {error!r}"
+    evidence = {"nodes": nodes, "nodes_problem": problem}
+    return interpreter, load_ns / 1e3, allocate_ns / 1e3, evidence
 
 
 def run_loop(interpreter: Any, limits: dict[str, Any]) -> dict[str, Any]:
@@ -480,29 +549,9 @@ def run_loop(interpreter: Any, limits: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def launch(spec: dict[str, Any]) -> dict[str, Any]:
-    """Measure what the spec describes; return the document, or raise Failed."""
-    name, version, interpreter_type, resolvers = import_runtime()
-    baseline_kib = memory_peak_kib()
-    interpreter, load_us, allocate_us = build(spec, interpreter_type, resolvers)
-    nodes, nodes_problem = None, ""
-    try:
-        nodes = node_evidence(interpreter)
-    except Exception as error:  # a private method of the runtime: it may go or change
-        nodes_problem = f"the runtime does not list its nodes: {error!r}"
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    with stage("inputs"):
-        arrays = input_arrays(spec, inputs)
-        copy_in(interpreter, arrays, inputs)
-        digest = hashlib.sha256()
-        for detail in inputs:
-            digest.update(interpreter.get_tensor(detail["index"]).tobytes())
-    with stage("invoke"):
-        loop = run_loop(interpreter, spec["limits"])
-        output_copy_us = median_us(lambda: copy_out(interpreter, outputs))
-        input_copy_us = median_us(lambda: copy_in(interpreter, arrays, inputs))
+def provenance(spec: dict[str, Any], name: str, version: str) -> dict[str, Any]:
+    """Fields of every document: what was asked for, of which model, by which runtime."""
     return {
-        "format": FORMAT,
         "delegate": spec["delegate"],
         "threads": spec["threads"],
         "model_sha256": hashlib.sha256(Path(spec["model"]).read_bytes()).hexdigest(),
@@ -513,37 +562,66 @@ def launch(spec: dict[str, Any]) -> dict[str, Any]:
             "numpy": np.__version__,
             "machine": platform.machine(),
         },
-        "inputs": {
-            "source": "seeded-draw" if spec["inputs"] is None else "holdout",
-            "seed": spec["seed"],
-            "sha256": digest.hexdigest(),
-            "tensors": [
-                {
-                    "name": str(detail["name"]),
-                    "shape": [int(d) for d in detail["shape"]],
-                    "dtype": np.dtype(detail["dtype"]).name,
-                }
-                for detail in inputs
-            ],
-        },
+    }
+
+
+def set_inputs(spec: dict[str, Any], interpreter: Any) -> tuple[list[Array], dict[str, Any]]:
+    """Give a model its inputs; return them unquantised, and the document's section on them."""
+    details = interpreter.get_input_details()
+    arrays = input_arrays(spec, details)
+    copy_in(interpreter, arrays, details)
+    digest = hashlib.sha256()
+    for detail in details:
+        digest.update(interpreter.get_tensor(detail["index"]).tobytes())
+    return arrays, {
+        "source": "seeded-draw" if spec["inputs"] is None else "holdout",
+        "seed": spec["seed"],
+        "sha256": digest.hexdigest(),
+        "tensors": [
+            {
+                "name": str(detail["name"]),
+                "shape": [int(d) for d in detail["shape"]],
+                "dtype": np.dtype(detail["dtype"]).name,
+            }
+            for detail in details
+        ],
+    }
+
+
+def launch(spec: dict[str, Any]) -> dict[str, Any]:
+    """Measure what the spec describes; return the document, or raise Failed."""
+    name, version, interpreter_type, resolvers = import_runtime()
+    baseline_kib = memory_peak_kib()
+    interpreter, load_us, allocate_us, evidence = build(spec, interpreter_type, resolvers)
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    with stage("inputs"):
+        arrays, told = set_inputs(spec, interpreter)
+    with stage("invoke"):
+        loop = run_loop(interpreter, spec["limits"])
+        output_copy_us = median_us(lambda: copy_out(interpreter, outputs))
+        input_copy_us = median_us(lambda: copy_in(interpreter, arrays, inputs))
+    return {
+        "format": FORMAT,
+        **provenance(spec, name, version),
+        "inputs": told,
         "load_us": load_us,
         "allocate_us": allocate_us,
         "input_copy_us": input_copy_us,
         "output_copy_us": output_copy_us,
         "baseline_rss_kib": baseline_kib,
-        "nodes": nodes,
-        "nodes_problem": nodes_problem,
+        **evidence,
         **loop,
     }
 
 
-def main(spec_name: str) -> int:
+def main(spec_name: str, work: Callable[[dict[str, Any]], dict[str, Any]] = launch) -> int:
+    """Do what a spec says and print the document of it, or of why there is none."""
     # Native code prints to fd 1 as it likes; the document must be alone there.
     result = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
     spec = json.loads(Path(spec_name).read_text("ascii"))
     try:
-        document, status = launch(spec), 0
+        document, status = work(spec), 0
     except Failed as failure:
         document = {"failure": {"kind": failure.kind, "message": failure.message}}
         status = EXIT_FAILURE

@@ -1,39 +1,24 @@
-"""The runner kind invoke_loop: what to lay out, what to start, and how to judge the rest."""
+"""The runner kind invoke_loop: what to lay out, what to start, and how to read the rest."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import hashlib
-import signal
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from bench.errors import UnreadableOutput
 from bench.identity import canonical_json
+from bench.parsers.answers import parse_answers
 from bench.parsers.invoke_loop import parse
-from bench.records import Failure, Measurement, Outcome
-from bench.runners.base import LaunchFiles, LaunchSpec, RawOutput
+from bench.records import Failure, Measurement, Outcome, Purpose
+from bench.runners import scripts
+from bench.runners.base import Answers, LaunchFiles, LaunchSpec, Profiled, RawOutput
+from bench.runners.delegates import delegates_of, option_problem
+from bench.runners.invoke_answers import RESULT as ANSWERS
+from bench.runners.litert import LitertRunner
 
-SCRIPT = Path(__file__).with_name("invoke_loop.py")
-DELEGATES = frozenset({"none", "xnnpack"})
-_EXIT_FAILURE = 3
-_LOG_BYTES = 4000
-_PAD_BYTES = 4096
-
-
-class _FailureText(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    kind: str
-    message: str
-
-
-class _FailureDocument(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    failure: _FailureText
+SCRIPT = scripts.INVOKE_LOOP
+# The interpreter tells no times of its ops. The C API of the same wheel does, with the same
+# XNNPACK and the same plain kernels.
+_PROFILER = LitertRunner()
 
 
 class InvokeLoopRunner:
@@ -46,7 +31,15 @@ class InvokeLoopRunner:
     @property
     def environment(self) -> Mapping[str, Any]:
         """The script's own sha256: its sum is what a change of method shows in."""
-        return {"runner_sha256": _script_sha256()}
+        return {"runner_sha256": scripts.scripts_sha256(SCRIPT)}
+
+    def cannot(self, spec: LaunchSpec) -> str | None:
+        """Why there is no launch of the spec's purpose, or None if there is one."""
+        if spec.purpose in (Purpose.TIMING, Purpose.NUMERICS):
+            return None
+        if spec.purpose is Purpose.PROFILE and spec.case.delegate.name in ("none", "xnnpack"):
+            return _PROFILER.cannot(spec)
+        return f"{self.kind} has no launch for {spec.purpose} of {spec.case.delegate.name}"
 
     def prepare(self, spec: LaunchSpec) -> LaunchFiles:
         """Lay out the script, the model, the inputs and the spec.
@@ -55,91 +48,63 @@ class InvokeLoopRunner:
         a plan must not have planned it.
         """
         delegate = spec.case.delegate
-        if delegate.name not in DELEGATES or delegate.options:
-            raise ValueError(f"invoke_loop has no delegate {delegate.to_json()}")
+        if delegate.name not in delegates_of(self.kind):
+            raise ValueError(f"invoke_loop has no delegate {delegate.name!r}")
+        if problem := option_problem(delegate, self.kind):
+            raise ValueError(problem)
+        if spec.purpose is Purpose.PROFILE:
+            return _PROFILER.prepare(spec)
+        document = scripts.case_document(spec)
         files = {"invoke_loop.py": SCRIPT, "model.tflite": spec.model}
-        if spec.inputs is not None:
-            files["inputs.npz"] = spec.inputs
-        limits = dataclasses.asdict(spec.limits)
-        del limits["timeout_s"]  # the launch's deadline, kept by whoever started it
-        document = {
-            "model": "model.tflite",
-            "inputs": None if spec.inputs is None else "inputs.npz",
-            "delegate": delegate.name,
-            "threads": spec.case.threads,
-            "seed": spec.seed,
-            "input_shapes": {name: list(shape) for name, shape in spec.case.input_shapes},
-            "limits": limits,
-        }
+        script = "invoke_loop.py"
+        results: tuple[str, ...] = ()
+        if spec.purpose is Purpose.NUMERICS:
+            if spec.samples is None:
+                raise ValueError("a numerics launch needs samples")
+            script, results = "invoke_answers.py", (ANSWERS,)
+            files |= {script: scripts.ANSWERS, "samples.npz": spec.samples}
+            document |= {"samples": "samples.npz"}
+        else:
+            if spec.inputs is not None:
+                files["inputs.npz"] = spec.inputs
+            document |= scripts.measured_document(spec)
         return LaunchFiles(
             # Neither -P (Python 3.11) nor -I (hides what `pip install --user` put on a
             # board): the first entry of sys.path is the script's own directory, and only
             # files of ours lie in it.
-            argv=("{python}", "invoke_loop.py", "spec.json"),
+            argv=("{python}", script, "spec.json"),
             files=files,
             texts={"spec.json": canonical_json(document)},
-            env={"EDGEBENCH_PAD": _padding(spec.launch_key)},
+            env={"EDGEBENCH_PAD": scripts.padding(spec.launch_key)},
+            results=results,
         )
 
     def read(
         self, spec: LaunchSpec, output: RawOutput
     ) -> tuple[Outcome, Measurement | None, Failure | None]:
         """Judge what came out; the failure's log is the end of stderr."""
-        log = output.stderr.decode("utf-8", "replace")
-        tail = log[-_LOG_BYTES:]
-        last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "")
-        if output.exit_code < 0:
-            message = f"the runtime aborted ({_signal_name(-output.exit_code)})"
-            return _failed(Outcome.CRASHED, "crash", _with(message, last), tail)
-        if output.exit_code == _EXIT_FAILURE:
-            try:
-                failure = _FailureDocument.model_validate_json(output.stdout).failure
-            except ValidationError:
-                message = "invoke_loop failed without saying why"
-                return _failed(Outcome.UNREADABLE, "unreadable", _with(message, last), tail)
-            return _failed(Outcome.LOAD_FAILED, failure.kind, failure.message, tail)
-        if output.exit_code != 0:
-            message = f"invoke_loop ended with exit code {output.exit_code}"
-            return _failed(Outcome.UNREADABLE, "unreadable", _with(message, last), tail)
-        try:
-            measurement = parse(
+        delegate, threads = spec.case.delegate.name, spec.case.threads
+        return scripts.judged(
+            output, lambda log: parse(output.stdout, delegate=delegate, threads=threads, log=log)
+        )
+
+    def read_profile(
+        self, spec: LaunchSpec, output: RawOutput
+    ) -> tuple[Outcome, Profiled | None, Failure | None]:
+        """Judge a profile, made by the C API of the runtime's wheel."""
+        return _PROFILER.read_profile(spec, output)
+
+    def read_answers(
+        self, spec: LaunchSpec, output: RawOutput
+    ) -> tuple[Outcome, Answers | None, Failure | None]:
+        """Judge the answers, likewise."""
+        return scripts.judged(
+            output,
+            lambda log: parse_answers(
                 output.stdout,
+                output.files.get(ANSWERS),
                 delegate=spec.case.delegate.name,
                 threads=spec.case.threads,
                 log=log,
-            )
-        except UnreadableOutput as error:
-            return _failed(Outcome.UNREADABLE, "unreadable", str(error), tail)
-        return Outcome.OK, measurement, None
-
-
-@functools.cache
-def _script_sha256() -> str:
-    return hashlib.sha256(SCRIPT.read_bytes()).hexdigest()
-
-
-def _padding(launch_key: str) -> str:
-    """0 to 4095 characters: moves the stack, so that its layout varies over the launches.
-
-    Mytkowicz et al. 2009: the size of the environment alone can change a time by percents.
-    """
-    digest = hashlib.sha256(launch_key.encode()).digest()
-    return "x" * (int.from_bytes(digest[:4], "big") % _PAD_BYTES)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-    if number == signal.SIGKILL:
-        return f"{name}: killed from outside, often for want of memory"
-    return name
-
-
-def _with(message: str, detail: str) -> str:
-    return f"{message}: {detail}" if detail else message
-
-
-def _failed(outcome: Outcome, kind: str, message: str, log: str) -> tuple[Outcome, None, Failure]:
-    return outcome, None, Failure(kind, message, log)
+            ),
+        )

@@ -1,4 +1,4 @@
-"""The inputs of a launch as the raw bytes that benchmark_model reads, one file per tensor.
+"""The inputs of a launch as the raw bytes that benchmark_model reads, in files per tensor.
 
 The tool takes the bytes of exactly each tensor's size, by the tensor's name
 (--input_layer_value_files; LiteRT, tflite/tools/benchmark/benchmark_tflite_model.cc).
@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import UnreadableOutput, UserError
 from bench.records import Json
 from bench.runners.base import LaunchSpec
-from bench.runners.invoke_loop import Failed, input_arrays, to_tensor
-from bench.tflite.facts import TensorFacts, read_model
+from bench.runners.invoke_loop import Failed, check_array, input_arrays, to_tensor
+from bench.tflite.facts import ModelFacts, TensorFacts, read_model
 from bench.tflite.values import NUMPY_DTYPES
+
+# The tool is started once for each.
+_MOST_SAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,24 @@ class RawInputs:
     record: Json
 
 
+@dataclass(frozen=True, slots=True)
+class RawSamples:
+    """What to give a tool that answers one sample after another.
+
+    Attributes:
+        count: of samples; item_bytes: of one, per tensor.
+        flags: that name input_0.bin ..., one sample's tensors.
+        files: samples_0.bin ..., all samples of a tensor -> file on the controller.
+        outputs: of the model, every one of an element type that is a number's.
+    """
+
+    count: int
+    item_bytes: tuple[int, ...]
+    flags: tuple[str, ...]
+    files: Mapping[str, Path]
+    outputs: tuple[TensorFacts, ...]
+
+
 class _CannotGive(Exception):
     """The tool's flags cannot say this input."""
 
@@ -48,13 +72,9 @@ def raw_inputs(spec: LaunchSpec, scratch: Path) -> RawInputs:
 
     Raises: UserError where the model cannot be read or the holdout does not fit it.
     """
+    inputs = _facts(spec.model).inputs
     try:
-        inputs = read_model(spec.model.read_bytes()).inputs
-    except (OSError, UnreadableOutput) as error:
-        raise UserError(f"{spec.model}: {error}") from error
-    shapes = dict(spec.case.input_shapes)
-    try:
-        details = [_detail(tensor, shapes.get(tensor.name)) for tensor in inputs]
+        details = _details(spec, inputs)
         asked = {"inputs": spec.inputs, "seed": spec.seed}
         arrays = input_arrays(asked, details)
         tensors = [to_tensor(a, d) for a, d in zip(arrays, details, strict=True)]
@@ -73,8 +93,6 @@ def raw_inputs(spec: LaunchSpec, scratch: Path) -> RawInputs:
         whole.update(content)
         files[f"input_{number}.bin"] = _written(content, scratch)
     names = [tensor.name for tensor in inputs]
-    given = ",".join(f"{_escaped(n)}:{f}" for n, f in zip(names, files, strict=True))
-    sizes = ":".join(",".join(map(str, tensor.shape)) for tensor in tensors)
     record = {
         "source": "seeded-draw" if spec.inputs is None else "holdout",
         "seed": spec.seed,
@@ -84,12 +102,62 @@ def raw_inputs(spec: LaunchSpec, scratch: Path) -> RawInputs:
             for name, tensor in zip(names, tensors, strict=True)
         ],
     }
-    flags = (
-        f"--input_layer={','.join(names)}",
-        f"--input_layer_shape={sizes}",
-        f"--input_layer_value_files={given}",
+    return RawInputs(_flags(names, [tensor.shape for tensor in tensors]), files, record)
+
+
+def raw_samples(spec: LaunchSpec, scratch: Path) -> RawSamples:
+    """Write the samples of a launch into `scratch`, by content, where they are not there.
+
+    Raises: UserError where the model cannot be read, the samples do not fit it, or the tool
+    cannot be given its inputs or give its outputs.
+    """
+    if spec.samples is None:
+        raise ValueError("a launch for numerics needs samples")
+    facts = _facts(spec.model)
+    strange = [tensor.dtype for tensor in facts.outputs if tensor.dtype not in NUMPY_DTYPES]
+    if strange:
+        raise UserError(f"{spec.model}: benchmark_model does not tell an output of {strange[0]}")
+    try:
+        details = _details(spec, facts.inputs)
+        tensors = _sample_tensors(spec.samples, details)
+    except _CannotGive as error:
+        raise UserError(f"{spec.model}: benchmark_model cannot be given {error}") from error
+    except (Failed, OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{spec.samples}: {error}") from error
+    files = {
+        f"samples_{number}.bin": _written(tensor.tobytes(), scratch)
+        for number, tensor in enumerate(tensors)
+    }
+    return RawSamples(
+        count=len(tensors[0]),
+        item_bytes=tuple(tensor[0].nbytes for tensor in tensors),
+        flags=_flags([tensor.name for tensor in facts.inputs], [t.shape[1:] for t in tensors]),
+        files=files,
+        outputs=facts.outputs,
     )
-    return RawInputs(flags, files, record)
+
+
+def _sample_tensors(path: Path, details: list[dict[str, Any]]) -> list[NDArray[Any]]:
+    """One array per input, (samples, *its shape), of its type. Raises: Failed, ValueError."""
+    with np.load(path, allow_pickle=False) as archive:
+        names = [f"arr_{number}" for number in range(len(details))]
+        if not names or sorted(archive.files) != sorted(names):
+            raise Failed("inputs", f"the file has {', '.join(archive.files) or 'nothing'}")
+        arrays = [archive[name] for name in names]
+    counts = {len(values) if values.ndim else 0 for values in arrays}
+    if len(counts) != 1 or not 0 < min(counts) <= _MOST_SAMPLES:
+        raise Failed(
+            "inputs", f"{sorted(counts)} samples, of 1 to {_MOST_SAMPLES} that can be answered"
+        )
+    tensors = []
+    for values, detail in zip(arrays, details, strict=True):
+        whole = {**detail, "shape": (len(values), *detail["shape"])}
+        # An item is one input, with or without a batch dimension of 1.
+        if values.size == np.prod(whole["shape"], dtype=np.int64):
+            values = values.reshape(whole["shape"])
+        check_array(values, whole)
+        tensors.append(np.ascontiguousarray(to_tensor(values, whole)))
+    return tensors
 
 
 def tool_random(why: str) -> RawInputs:
@@ -98,7 +166,29 @@ def tool_random(why: str) -> RawInputs:
     return RawInputs((), {}, record)
 
 
-def _detail(tensor: TensorFacts, shape: tuple[int, ...] | None) -> dict[str, object]:
+def _facts(model: Path) -> ModelFacts:
+    try:
+        return read_model(model.read_bytes())
+    except (OSError, UnreadableOutput) as error:
+        raise UserError(f"{model}: {error}") from error
+
+
+def _details(spec: LaunchSpec, inputs: tuple[TensorFacts, ...]) -> list[dict[str, Any]]:
+    shapes = dict(spec.case.input_shapes)
+    return [_detail(tensor, shapes.get(tensor.name)) for tensor in inputs]
+
+
+def _flags(names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> tuple[str, ...]:
+    given = ",".join(f"{_escaped(name)}:input_{k}.bin" for k, name in enumerate(names))
+    sizes = ":".join(",".join(map(str, shape)) for shape in shapes)
+    return (
+        f"--input_layer={','.join(names)}",
+        f"--input_layer_shape={sizes}",
+        f"--input_layer_value_files={given}",
+    )
+
+
+def _detail(tensor: TensorFacts, shape: tuple[int, ...] | None) -> dict[str, Any]:
     """An input as the invoke loop describes it, for the same values in the same order."""
     dtype = NUMPY_DTYPES.get(tensor.dtype)
     if dtype is None:

@@ -6,18 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from bench.delegation.model import Coverage, Delegation, Evidence, EvidenceSource, Refusal
 from bench.digest import SampleDigest
 from bench.errors import StoreError
 from bench.identity import sha256_of
-from bench.records import (
-    Coverage,
-    Delegation,
-    HostLoad,
-    LaunchRecord,
-    Measurement,
-    Outcome,
-    Source,
-)
+from bench.records import HostLoad, LaunchRecord, Measurement, Outcome, Source
 from bench.store import schema
 from bench.store.checks import checked, failure_columns, failure_of
 from bench.store.codec import json_text, pack_array, unpack_array
@@ -129,6 +122,7 @@ def launch_row(record: LaunchRecord, environment_id: str) -> dict[str, Any]:
         if missing:
             raise StoreError(f"launch.{missing[0]} is missing")
         _check_sources(record.launch_id, record.measurement)
+        _check_delegation(record.launch_id, record.measurement.delegation)
         values |= columns
     return checked(schema.launch, values)
 
@@ -150,6 +144,12 @@ def _check_sources(launch_id: str, measurement: Measurement) -> None:
         raise StoreError(f"launch {launch_id}: p90 bounds {bounds[0]} and {bounds[1]} are reversed")
 
 
+def _check_delegation(launch_id: str, delegation: Delegation) -> None:
+    """Refuse what would be lost: it is drawn from several launches, and no launch has it."""
+    if delegation.outside_time is not None or delegation.suspicion:
+        raise StoreError(f"launch {launch_id} has evidence that is of other launches too")
+
+
 def _measurement_columns(measurement: Measurement) -> dict[str, Any]:
     load, delegation = measurement.load, measurement.delegation
     bounds = measurement.p90_bounds_us
@@ -169,7 +169,9 @@ def _measurement_columns(measurement: Measurement) -> dict[str, Any]:
         "total_nodes": delegation.total_nodes,
         "partitions": delegation.partitions,
         "fallback_ops": delegation.fallback_ops,
-        "evidence": delegation.evidence,
+        "evidence": [[e.source, e.text, e.says] for e in delegation.evidence],
+        "unsupported": [[r.op, r.reason, r.nodes] for r in delegation.unsupported],
+        "accelerators": delegation.accelerators,
         "digest": None if measurement.digest is None else measurement.digest.to_json(),
     }
 
@@ -246,7 +248,10 @@ def _measurement_of(row: Row) -> Measurement:
             total_nodes=row["total_nodes"],
             partitions=row["partitions"],
             fallback_ops=row["fallback_ops"],
-            evidence=tuple(row["evidence"]),
+            evidence=tuple(map(_evidence_of, row["evidence"])),
+            # Before revision 0004 nobody kept them.
+            unsupported=tuple(Refusal(*refusal) for refusal in row["unsupported"] or ()),
+            accelerators=tuple(row["accelerators"] or ()),
         ),
         digest=None if row["digest"] is None else SampleDigest.from_json(row["digest"]),
         p50_source=p50_source,
@@ -254,6 +259,14 @@ def _measurement_of(row: Row) -> Measurement:
         p90_bounds_us=None if None in bounds else bounds,
         **{name: row[name] for name in _SCALARS},
     )
+
+
+def _evidence_of(stored: Any) -> Evidence:
+    if isinstance(stored, str):
+        # Before revision 0004 only the text was kept.
+        return Evidence(EvidenceSource.RECORD, stored)
+    source, text, says = stored
+    return Evidence(EvidenceSource(source), text, None if says is None else Coverage(says))
 
 
 def _load_of(row: Row) -> HostLoad | None:

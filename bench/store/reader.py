@@ -10,8 +10,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from bench.errors import StoreError, UserError
-from bench.records import LaunchRecord, RunData, RunRecord
+from bench.records import CheckRecord, LaunchRecord, RunData, RunRecord
 from bench.store import schema
+from bench.store.check_rows import artifact_content, check_of
 from bench.store.engine import store_errors
 from bench.store.launch_rows import launch_of
 from bench.store.rows import evaluation_of, planned_case_of, run_of, variant_of
@@ -74,7 +75,7 @@ class StoreReader:
         """Everything about one run.
 
         Cases are in the order of the plan, variants and evaluations in that of adding,
-        launches by round, attempt and position.
+        launches by round, attempt and position, checks by purpose, case and attempt.
 
         Args:
             samples: whether to unpack samples_ns and warmup_ns; None without.
@@ -112,7 +113,24 @@ class StoreReader:
                     & schema.launch.c.run_id.in_(_runs_before(run["started_utc"])),
                     samples=False,
                 ),
+                checks=_checks(connection, run_id),
             )
+
+    def load_artifact(self, launch_id: str, name: str) -> bytes:
+        """The content of a file that a launch beside the timed ones left.
+
+        Raises:
+            StoreError: no such launch, or it left no file of that name.
+        """
+        artifact = schema.artifact.c
+        query = sa.select(artifact.content).where(
+            artifact.launch_id == launch_id, artifact.name == name
+        )
+        with self._snapshot() as connection:
+            packed = connection.execute(query).scalar_one_or_none()
+        if packed is None:
+            raise StoreError(f"{self.path} holds no {name} of launch {launch_id}")
+        return artifact_content(packed, f"{name} of launch {launch_id}")
 
     def launches_done(self, run_id: str) -> set[tuple[str, int, int]]:
         """(case_id, index, attempt) of every launch of a run that was stored."""
@@ -161,3 +179,24 @@ def _launches(
         .order_by(launch.c.round_index, launch.c.attempt, launch.c.position, launch.c.launch_id)
     )
     return tuple(launch_of(row) for row in connection.execute(query).mappings())
+
+
+def _checks(connection: sa.Connection, run_id: str) -> tuple[CheckRecord, ...]:
+    check, artifact = schema.check_launch, schema.artifact
+    left: dict[str, list[str]] = {}
+    named = (
+        sa.select(artifact.c.launch_id, artifact.c.name)
+        .join(check)
+        .where(check.c.run_id == run_id)
+        .order_by(artifact.c.position)
+    )
+    for launch_id, name in connection.execute(named):
+        left.setdefault(launch_id, []).append(name)
+    query = (
+        sa.select(*check.c, schema.environment.c.facts)
+        .select_from(check.join(schema.environment))
+        .where(check.c.run_id == run_id)
+        .order_by(check.c.purpose, check.c.case_id, check.c.attempt)
+    )
+    rows = connection.execute(query).mappings()
+    return tuple(check_of(row, left.get(row["launch_id"], ())) for row in rows)

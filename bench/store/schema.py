@@ -245,6 +245,8 @@ launch = sa.Table(
     _number("init_us", null=True),
     _number("energy_mj_per_invoke", null=True),
     _text("energy_reason", null=True),
+    _json("unsupported", null=True),
+    _json("accelerators", null=True),
     sa.PrimaryKeyConstraint("launch_id"),
     sa.UniqueConstraint("run_id", "case_id", "round_index", "attempt"),
     sa.ForeignKeyConstraint(["run_id", "case_id"], ["planned_case.run_id", "planned_case.case_id"]),
@@ -259,4 +261,41 @@ launch_samples = sa.Table(
     sa.Column("warmup_ns", sa.LargeBinary, nullable=False),
     sa.PrimaryKeyConstraint("launch_id"),
     sa.ForeignKeyConstraint(["launch_id"], ["launch.launch_id"]),
+)
+
+# Launches beside the timed ones. `profile` and `numerics` are compressed JSON.
+check_launch = sa.Table(
+    "check_launch",
+    metadata,
+    _text("launch_id"),
+    _text("run_id"),
+    _text("case_id"),
+    _text("purpose"),
+    _integer("attempt"),
+    sa.Column("started_utc", UtcDateTime, nullable=False),
+    _number("duration_s"),
+    _text("outcome"),
+    *_failure(),
+    _json("conditions"),
+    _text("environment_id"),
+    _json("argv"),
+    _text("stderr_tail"),
+    _json("delegation", null=True),
+    sa.Column("profile", sa.LargeBinary, nullable=True),
+    sa.Column("numerics", sa.LargeBinary, nullable=True),
+    sa.PrimaryKeyConstraint("launch_id"),
+    sa.UniqueConstraint("run_id", "case_id", "purpose", "attempt"),
+    sa.ForeignKeyConstraint(["run_id", "case_id"], ["planned_case.run_id", "planned_case.case_id"]),
+    sa.ForeignKeyConstraint(["environment_id"], ["environment.environment_id"]),
+)
+
+artifact = sa.Table(
+    "artifact",
+    metadata,
+    _text("launch_id"),
+    _text("name"),
+    _integer("position"),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.PrimaryKeyConstraint("launch_id", "name"),
+    sa.ForeignKeyConstraint(["launch_id"], ["check_launch.launch_id"]),
 )

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from bench.errors import StoreError
 from bench.records import (
+    CheckRecord,
     EvaluationRecord,
     LaunchRecord,
     PlannedCase,
@@ -22,6 +23,7 @@ from bench.records import (
     VariantRecord,
 )
 from bench.store import schema
+from bench.store.check_rows import artifact_rows, check_row
 from bench.store.engine import reading_engine, store_errors, writing_engine
 from bench.store.launch_rows import environment_row, launch_row, samples_row
 from bench.store.lock import WriterLock
@@ -151,6 +153,25 @@ class Store(StoreReader):
             connection.execute(sa.insert(schema.launch), row)
             if samples:
                 connection.execute(sa.insert(schema.launch_samples), samples)
+
+    def add_check(self, record: CheckRecord) -> None:
+        """Add a launch beside the timed ones, with its artifacts and its environment.
+
+        Raises:
+            StoreError: as add_launch.
+        """
+        environment = environment_row(record.environment)
+        row = check_row(record, environment["environment_id"])
+        artifacts = artifact_rows(record)
+        with self._transaction() as connection:
+            if _find(connection, schema.check_launch, row) is not None:
+                raise StoreError(f"check {record.launch_id} is in the store already")
+            if _find(connection, schema.planned_case, row) is None:
+                raise StoreError(f"run {record.run_id} does not plan case {record.case_id}")
+            _insert_once(connection, schema.environment, environment)
+            connection.execute(sa.insert(schema.check_launch), row)
+            if artifacts:
+                connection.execute(sa.insert(schema.artifact), artifacts)
 
     def finish_run(self, run_id: str, status: RunStatus, finished_utc: datetime) -> None:
         """Say how a run ended, FINISHED or INTERRUPTED, and when.

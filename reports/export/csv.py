@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from bench import format as fmt
 from bench.stats import Interval
+from reports.export import delegates
 from reports.model import Comparison, Row
 
 Value: TypeAlias = str | int | float | bool | None
@@ -32,7 +33,7 @@ def comparison_to_csv(comparison: Comparison) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for line in lines:
-        writer.writerow([_cell(line[name]) for name in COLUMNS])
+        writer.writerow([csv_cell(line[name]) for name in COLUMNS])
     return out.getvalue()
 
 
@@ -121,6 +122,7 @@ COLUMNS = (
     "warnings",
     "failure",
     "not_applicable",
+    *delegates.COLUMNS,
 )
 
 
@@ -202,6 +204,7 @@ def _line(row: Row, comparison: Comparison) -> dict[str, Value]:
         "warnings": "; ".join(row.warnings),
         "failure": row.failure,
         "not_applicable": row.not_applicable,
+        **delegates.csv_values(row),
     }
 
 
@@ -213,7 +216,12 @@ def _bounds(name: str, interval: Interval | None, unit: str = "") -> dict[str, V
     }
 
 
-def _cell(value: Value) -> str:
+def csv_cell(value: Value) -> str:
+    """A value as the text of one cell, by the rules of `comparison_to_csv`.
+
+    Raises:
+        ValueError: a number that is not finite.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):

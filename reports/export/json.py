@@ -10,8 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.records import Delegation
-from bench.stats import Interval, RatioVerdict
+from bench.stats import Interval
+from reports.export.delegates import (
+    checks_to_json,
+    delegation_to_json,
+    numerics_to_json,
+    ratio_to_json,
+    slower_to_json,
+)
 from reports.export.devices import across_to_json, device_to_json
 from reports.model import (
     Accuracy,
@@ -56,6 +62,7 @@ def comparison_to_json(comparison: Comparison) -> dict[str, Any]:
             {**device_to_json(found), "facts": _free_form(found.facts)}
             for found in comparison.devices
         ],
+        "slower_than_fp32": [slower_to_json(found) for found in comparison.slower],
         "across_devices": [across_to_json(found) for found in comparison.across],
         "notes": list(comparison.notes),
         "environment": _free_form(comparison.environment),
@@ -109,7 +116,7 @@ def _case(row: Row) -> dict[str, Any]:
         "model_sha256": row.model_sha256,
         **accuracy_to_json(row.accuracy),
         "accuracy_reason": row.accuracy_reason,
-        "speedup": _speedup(row.speedup),
+        "speedup": ratio_to_json(row.speedup),
         "speedup_reason": row.speedup_reason,
         "verdicts": {
             "stability": {
@@ -119,7 +126,8 @@ def _case(row: Row) -> dict[str, Any]:
                     {"p50_us": mode.p50_us, "share": mode.share} for mode in row.stability.modes
                 ],
             },
-            "delegation": _delegation(row.delegation),
+            "delegation": delegation_to_json(row.delegation),
+            "numerics": numerics_to_json(row),
             "gates": [gate_to_json(gate) for gate in row.gates],
         },
         "pareto": row.pareto,
@@ -128,6 +136,7 @@ def _case(row: Row) -> dict[str, Any]:
         "failure": row.failure,
         "not_applicable": row.not_applicable,
         "simulated": row.simulated,
+        **checks_to_json(row),
     }
 
 
@@ -196,36 +205,6 @@ def classes_to_json(found: ClassReport) -> dict[str, Any]:
             {"class": c.label, "answer": c.predicted, "count": c.count, "before": c.before}
             for c in found.confusions
         ],
-    }
-
-
-def _speedup(verdict: RatioVerdict | None) -> dict[str, Any] | None:
-    if verdict is None:
-        return None
-    return {
-        "ratio": verdict.ratio,
-        "interval": _pair(verdict.interval),
-        "interval_confidence": verdict.interval.confidence if verdict.interval else None,
-        "rounds": verdict.rounds,
-        "change": verdict.change.value,
-        "significant": verdict.significant,
-        "p_value": verdict.p_value,
-        "missing": verdict.missing,
-    }
-
-
-def _delegation(found: Delegation | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {
-        "requested": found.requested,
-        "verdict": found.verdict.value,
-        "delegated_nodes": found.delegated_nodes,
-        "total_nodes": found.total_nodes,
-        "partitions": found.partitions,
-        "fallback_ops": dict(found.fallback_ops),
-        "evidence": list(found.evidence),
-        "as_requested": found.as_requested,
     }
 
 

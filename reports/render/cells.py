@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench import format as fmt
-from bench.records import Coverage, Source
+from bench.records import Source
 from bench.stability import StabilityWord
 from bench.stats import Change
 from reports.model import GateStatus, Row
 from reports.render.cell import Cell, Tone
+from reports.render.delegates import (
+    as_wrong,
+    delegate_cell,
+    delegation_cell,
+    flags,
+    numerics_cell,
+)
 from reports.render.latencies import (
     energy_cell,
     first_inference_cell,
@@ -18,10 +25,8 @@ from reports.render.latencies import (
     p95_cell,
     source_cell,
 )
-from reports.render.notes import NoteBook, place_text
+from reports.render.notes import NoteBook
 
-# Stands beside a delegate's name wherever the number was not made by it.
-NOT_AS_ASKED = "not as asked"
 # Stands beside the name of a variant that holds any.
 TF_OPS = "TensorFlow ops"
 
@@ -48,15 +53,10 @@ class RowView:
     peak_rss: Cell
     energy: Cell
     delegation: Cell
+    numerics: Cell
     gates: Cell
     stability: Cell
     launches: Cell
-
-
-def delegate_text(row: Row) -> str:
-    """The delegate with its options: two cases may differ by nothing else."""
-    spec = row.case.delegate
-    return fmt.visible(" ".join([spec.name, *(f"{key}={value}" for key, value in spec.options)]))
 
 
 def caveat(row: Row) -> str:
@@ -64,18 +64,20 @@ def caveat(row: Row) -> str:
     words = []
     if row.p50_source is Source.TOOL_MEAN:
         words.append(row.p50_source.value)
-    if row.delegation is not None and not row.delegation.as_requested:
-        words.append(NOT_AS_ASKED)
+    words += flags(row)
     if row.stability.word is not StabilityWord.STABLE:
         words.append(row.stability.word.value)
     return ", ".join(words)
 
 
 def group_title(row: Row) -> str:
-    """What the cases of one table have in common: "digits on local (invoke_loop)"."""
+    """What the cases of one table have in common: "digits on local (invoke_loop)".
+
+    Whoever shows it marks what is simulated in front of all else.
+    """
     case = row.case
     shapes = ", ".join(f"{name} {list(shape)}" for name, shape in case.input_shapes)
-    text = f"{case.model} on {place_text(row)} ({case.runner})"
+    text = f"{case.model} on {case.device} ({case.runner})"
     return fmt.visible(f"{text}, inputs {shapes}" if shapes else text)
 
 
@@ -90,11 +92,12 @@ def row_view(row: Row, book: NoteBook) -> RowView:
     variant = _variant(row, book)
     size = Cell(fmt.size(row.size_bytes), sort=_number(row.size_bytes))
     accuracy = _accuracy(row, book)
-    p50, p90, p95 = p50_cell(row, book), p90_cell(row, book), p95_cell(row, book)
+    p50 = as_wrong(row, p50_cell(row, book))
+    p90, p95 = p90_cell(row, book), p95_cell(row, book)
     return RowView(
         row=row,
         variant=variant,
-        delegate=_delegate(row),
+        delegate=delegate_cell(row),
         threads=Cell(str(case.threads), sort=case.threads),
         size=size,
         accuracy=accuracy,
@@ -103,11 +106,12 @@ def row_view(row: Row, book: NoteBook) -> RowView:
         p90=p90,
         p95=p95,
         source=source_cell(row),
-        speedup=_speedup(row, book),
+        speedup=as_wrong(row, _speedup(row, book)),
         first_inference=first_inference_cell(row),
         peak_rss=Cell(fmt.memory(row.peak_rss_kib), sort=_number(row.peak_rss_kib)),
         energy=energy_cell(row),
-        delegation=_delegation(row, book),
+        delegation=delegation_cell(row, book),
+        numerics=numerics_cell(row, book),
         gates=_gates(row, book),
         stability=_stability(row, book),
         launches=Cell(
@@ -192,42 +196,6 @@ def _in_short(row: Row) -> str:
     reason = row.speedup_reason or ""
     who, colon, rest = reason.rpartition(f"{StabilityWord.INVALID}: ")
     return f"{who}{StabilityWord.INVALID}" if colon and rest else reason
-
-
-def _delegate(row: Row) -> Cell:
-    if row.delegation is None or row.delegation.as_requested:
-        return Cell(delegate_text(row))
-    return Cell(delegate_text(row), (NOT_AS_ASKED,), tone=Tone.BAD)
-
-
-def _delegation(row: Row, book: NoteBook) -> Cell:
-    found = row.delegation
-    if found is None:
-        return Cell(fmt.ABSENT, tone=Tone.QUIET)
-    nodes: tuple[str, ...] = ()
-    share: float | None = None
-    if found.delegated_nodes is not None and found.total_nodes is not None:
-        nodes = (f"{found.delegated_nodes}/{found.total_nodes}",)
-        share = found.delegated_nodes / found.total_nodes if found.total_nodes else None
-    if not found.as_requested:
-        text = (
-            f"{found.requested} was asked for and is {found.verdict}: "
-            f"this number must not be read as {found.requested}'s"
-        )
-        if found.evidence:
-            text = f"{text} ({found.evidence[0]})"
-        return Cell(found.verdict, nodes, book.add(row, text), share, Tone.BAD)
-    if found.verdict is Coverage.PARTIAL:
-        ops = ", ".join(f"{count} {op}" for op, count in found.fallback_ops.items())
-        partitions = f" in {fmt.counted(found.partitions, 'partition')}" if found.partitions else ""
-        stayed = f"; stayed outside: {ops}" if ops else ""
-        # What the delegate itself said of them, where it did.
-        said = [line.removesuffix(".") for line in found.evidence if line.startswith("Refused")]
-        why = "; ".join([f"partly on {found.requested}{partitions}{stayed}", *said])
-        notes = book.add(row, why)
-        return Cell(found.verdict, nodes, notes, share, Tone.WARN)
-    tone = Tone.GOOD if found.verdict is Coverage.FULL else Tone.PLAIN
-    return Cell(found.verdict, nodes, (), share, tone)
 
 
 def _gates(row: Row, book: NoteBook) -> Cell:

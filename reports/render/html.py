@@ -15,10 +15,15 @@ from markupsafe import Markup
 from bench import format as fmt
 from bench.variants.cache import ZIPPED
 from reports.model import Comparison
-from reports.render.cells import delegate_text, group_title
+from reports.render.cells import group_title
 from reports.render.charts import charts, conditions_key
 from reports.render.classes import CLASS_HEADS, CONFUSION_HEADS, classes_view
 from reports.render.conditions import ACROSS_HEADS, CONTROL_HEADS, SPOILT_HEADS, TOOL_HEADS
+from reports.render.delegates import delegate_text
+from reports.render.matrix import LEGEND as MATRIX_LEGEND
+from reports.render.numerics import FIRST_NUMBER
+from reports.render.numerics import HEADS as ANSWER_HEADS
+from reports.render.numerics import LEGEND as ANSWER_LEGEND
 from reports.render.plots import LAUNCH_PERCENTILES
 from reports.render.variants import variant_view
 from reports.render.view import ReportView, view
@@ -50,6 +55,7 @@ _COLUMNS = (
     _Column("source", "from", numeric=False, ranked=True),
     _Column("speedup", "vs fp32"),
     _Column("delegation", "delegated", numeric=False, ranked=True),
+    _Column("numerics", "answers", numeric=False, ranked=True, optional=True),
     _Column("gates", "gates", numeric=False, ranked=True),
     _Column("stability", "stability", numeric=False, ranked=True),
     _Column("launches", "launches"),
@@ -103,6 +109,10 @@ def html(comparison: Comparison) -> str:
         tool_heads=TOOL_HEADS,
         spoilt_heads=SPOILT_HEADS,
         across_heads=ACROSS_HEADS,
+        matrix_legend=MATRIX_LEGEND,
+        answer_heads=ANSWER_HEADS,
+        first_answer_number=FIRST_NUMBER,
+        answer_legend=ANSWER_LEGEND,
         launches=tuple(_launches(comparison)),
         percentiles=LAUNCH_PERCENTILES,
         classes=tuple(
@@ -139,8 +149,8 @@ def _policy(script: str) -> str:
 def _launches(comparison: Comparison) -> Iterator[_Launch]:
     for row in comparison.rows:
         name = (
-            f"{fmt.visible(row.case.variant)} · {delegate_text(row)} · "
-            f"{fmt.threads(row.case.threads)} · {group_title(row)}"
+            f"{'SIMULATED: ' if row.simulated else ''}{fmt.visible(row.case.variant)} · "
+            f"{delegate_text(row)} · {fmt.threads(row.case.threads)} · {group_title(row)}"
         )
         for number, launch in enumerate(row.launch_samples_us, start=1):
             values = np.percentile(launch, LAUNCH_PERCENTILES)

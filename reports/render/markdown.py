@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from bench import format as fmt
 from bench.variants.cache import ZIPPED
 from reports.model import Comparison, VariantSummary
-from reports.render.cell import Cell
+from reports.render.cell import Cell, Tone
 from reports.render.conditions import (
     ACROSS_HEADS,
     CONTROL_HEADS,
@@ -16,6 +16,10 @@ from reports.render.conditions import (
     TOOL_HEADS,
     DeviceView,
 )
+from reports.render.matrix import LEGEND as MATRIX_LEGEND
+from reports.render.matrix import MatrixEntry
+from reports.render.numerics import HEADS as ANSWER_HEADS
+from reports.render.numerics import LEGEND as ANSWER_LEGEND
 from reports.render.variants import variant_view
 from reports.render.view import RecommendationView, ReportView, TableView, view
 
@@ -36,6 +40,7 @@ _HEADER = (
     "from",
     "vs fp32 [95 %]",
     "delegated",
+    "answers",
     "gates",
     "stability",
     "launches",
@@ -43,7 +48,7 @@ _HEADER = (
 # Of launches that count for nothing; report.html and report.json hold all.
 _MOST_SPOILT = 20
 _METRIC = {"accuracy", "points"}
-_ALIGNED_LEFT = {"variant", "delegate", "from", "delegated", "gates", "stability"}
+_ALIGNED_LEFT = {"variant", "delegate", "from", "delegated", "answers", "gates", "stability"}
 
 
 def markdown(comparison: Comparison) -> str:
@@ -57,10 +62,13 @@ def markdown(comparison: Comparison) -> str:
         f"# {escape(report.title)}: comparison",
         *(f"> **{escape(banner)}**" for banner in report.banners),
         *(block for advice in report.recommendations for block in _advice(advice)),
-        *(block for table in report.tables for block in _table(table)),
+        *(block for table in report.tables for block in _table(table, answers=report.any_answers)),
         _LEGEND,
         *_notes(report),
         *_section("To be read with the numbers", map(_item, report.remarks)),
+        *_section("Slower than fp32, and why", map(_item, report.slower)),
+        *_matrices(report),
+        *_answers(report),
         *_section("Across devices", _across(report)),
         *(block for device in report.devices for block in _device(device)),
         *_section("Variants", _variants(comparison.variants)),
@@ -95,11 +103,13 @@ def _advice(advice: RecommendationView) -> Iterator[str]:
     yield "\n".join(map(_item, (advice.reason, f"Rule: {advice.rule}")))
 
 
-def _table(table: TableView) -> Iterator[str]:
+def _table(table: TableView, *, answers: bool) -> Iterator[str]:
+    """answers: whether their verdicts have a column."""
     yield f"## {escape(table.title)}"
+    heads = [name for name in _HEADER if answers or name != "answers"]
     lines = [
-        f"| {' | '.join(escape(table.head(n)) if n in _METRIC else n for n in _HEADER)} |",
-        f"|{'|'.join('---' if name in _ALIGNED_LEFT else '---:' for name in _HEADER)}|",
+        f"| {' | '.join(escape(table.head(n)) if n in _METRIC else n for n in heads)} |",
+        f"|{'|'.join('---' if name in _ALIGNED_LEFT else '---:' for name in heads)}|",
     ]
     for row in table.rows:
         cells = (
@@ -114,6 +124,7 @@ def _table(table: TableView) -> Iterator[str]:
             row.source,
             row.speedup,
             row.delegation,
+            *((row.numerics,) if answers else ()),
             row.gates,
             row.stability,
             row.launches,
@@ -133,6 +144,43 @@ def _notes(report: ReportView) -> Iterator[str]:
     return _section(
         "Notes", (f"{n.number}. {escape(n.text)} ({escape(n.where)})" for n in report.notes)
     )
+
+
+def _matrices(report: ReportView) -> Iterator[str]:
+    for matrix in report.matrices:
+        yield f"## {escape(matrix.title)}"
+        lines = [
+            f"| variant | device | {' | '.join(map(escape, matrix.delegates))} |",
+            "|" + "---|" * (2 + len(matrix.delegates)),
+        ]
+        for line in matrix.lines:
+            cells = [line.variant, line.device, *("; ".join(map(_entry, c)) for c in line.cells)]
+            lines.append(f"| {' | '.join([*map(escape, cells[:2]), *cells[2:]])} |")
+        yield "\n".join(lines)
+    if report.matrices:
+        yield f"{escape(MATRIX_LEGEND)} The evidence: `edgebench show RUN --evidence`."
+
+
+def _entry(entry: MatrixEntry) -> str:
+    text = f"{entry.text} {entry.detail}" if entry.detail else entry.text
+    return f"**{escape(text)}**" if entry.shade == "wrong" else escape(text)
+
+
+def _answers(report: ReportView) -> Iterator[str]:
+    found = report.numerics
+    if found is None:
+        return
+    yield "## Answers"
+    if found.rows:
+        lines = [f"| {' | '.join(ANSWER_HEADS)} |", "|" + "---|" * len(ANSWER_HEADS)]
+        lines += [f"| {' | '.join(map(_strong, row))} |" for row in found.rows]
+        yield "\n".join(lines)
+        yield escape(ANSWER_LEGEND)
+    yield "\n".join(map(_item, (*found.inputs, *found.missing)))
+
+
+def _strong(cell: Cell) -> str:
+    return f"**{_cell(cell)}**" if cell.tone is Tone.BAD else _cell(cell)
 
 
 def _across(report: ReportView) -> Iterator[str]:

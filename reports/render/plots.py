@@ -15,7 +15,8 @@ from bench import format as fmt
 from bench.records import Source
 from bench.stats import Interval
 from reports.model import Row, VariantSummary
-from reports.render.cells import TF_OPS, caveat, delegate_text
+from reports.render.cells import TF_OPS, caveat
+from reports.render.delegates import delegate_text
 from reports.render.looks import colour as colour_of
 
 # Stands for the page's text colour until the chart is written, and is none of the others.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,16 +15,13 @@ from rich.text import Text
 
 from bench import format as fmt
 from reports.model import Comparison
-from reports.render.cell import Cell, Tone
+from reports.render.cell import Cell
 from reports.render.cells import RowView
+from reports.render.pen import SUPERSCRIPT, Lines, Pen
+from reports.render.terminal_delegates import delegate_blocks
 from reports.render.view import RecommendationView, ReportView, TableView, view
 
-_STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.WARN: "yellow", Tone.BAD: "bold red"}
-_STYLES[Tone.QUIET] = "dim"
 _NAME_WIDTH = 18
-_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-_Lines = Sequence[Cell]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class _Column:
     """A column: its header and the cells that it stacks for one case."""
 
     header: str
-    cells: Callable[[RowView], _Lines]
+    cells: Callable[[RowView], Lines]
     justify: Literal["left", "right"] = "right"
     is_name: bool = False
     inline: bool = False
@@ -102,6 +99,25 @@ _LAYOUTS: tuple[tuple[_Column, ...], ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Extra:
+    """The columns that stand there only where they say something."""
+
+    sources: bool
+    answers: bool
+
+    def added_to(self, layout: tuple[_Column, ...]) -> tuple[_Column, ...]:
+        """The layout with the column of sources behind p90, and of answers behind delegated."""
+        columns = []
+        for column in layout:
+            columns.append(column)
+            if self.sources and column.header.startswith("p90"):
+                columns.append(_Column("from", lambda r: (r.source,), "left"))
+            if self.answers and "delegated" in column.header:
+                columns.append(_Column("answers", lambda r: (r.numerics,), "left"))
+        return tuple(columns)
+
+
 def terminal(comparison: Comparison) -> ConsoleRenderable:
     """The whole comparison as one rich renderable, for `Console.print`.
 
@@ -119,19 +135,21 @@ class _Screen:
     report: ReportView
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        pen = _Pen(options.ascii_only)
+        pen = Pen(options.ascii_only)
         for banner in self.report.banners:
             yield pen.text(banner, "bold yellow")
+        extra = _Extra(sources=not self.report.all_samples, answers=self.report.any_answers)
         for table in self.report.tables:
             yield Text("")
             yield pen.text(table.title, "bold")
-            yield _fitting(table, pen, console, options, sources=not self.report.all_samples)
+            yield _fitting(table, pen, console, options, extra)
         yield pen.text(_LEGEND, "dim")
         source = _LEGEND_SAMPLES if self.report.all_samples else _LEGEND_SOURCES
         yield pen.text(source, "dim")
         if self.report.notes:
             yield Text("")
             yield _notes(self.report, pen)
+        yield from delegate_blocks(self.report, pen, console, options)
         for remark in self.report.remarks:
             yield pen.text(remark, "dim")
         for mean in self.report.across:
@@ -160,60 +178,23 @@ _LEGEND_SOURCES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Pen:
-    """Writes strings as rich Text, in the alphabet that the terminal has."""
-
-    ascii_only: bool
-
-    def text(self, content: str, style: str = "") -> Text:
-        return Text(fmt.to_ascii(content) if self.ascii_only else content, style)
-
-    def marks(self, cell: Cell) -> str:
-        if not cell.notes:
-            return ""
-        numbers = [str(n) for n in dict.fromkeys(cell.notes)]
-        if self.ascii_only:
-            return f" ({','.join(numbers)})"
-        return " " + "·".join(n.translate(_SUPERSCRIPT) for n in numbers)
-
-    def stack(self, cells: _Lines, *, inline: bool) -> Text:
-        """Cells and their details one below the other; inline, the first detail beside."""
-        lines: list[Text] = []
-        for cell in cells:
-            head = self.text(cell.text, _STYLES[cell.tone])
-            head.append_text(self.text(self.marks(cell)))
-            details = [self.text(detail, "dim") for detail in cell.details]
-            if inline and details:
-                head.append(" ").append_text(details.pop(0))
-            lines += [head] if head.plain else []
-            lines += details
-        return Text("\n").join(lines)
-
-
 def _only_text(cell: Cell) -> Cell:
     return Cell(cell.text, (), cell.notes, cell.sort, cell.tone)
 
 
 def _fitting(
-    table: TableView, pen: _Pen, console: Console, options: ConsoleOptions, *, sources: bool
+    table: TableView, pen: Pen, console: Console, options: ConsoleOptions, extra: _Extra
 ) -> ConsoleRenderable:
     unbounded = options.update(width=10_000)
     for layout in _LAYOUTS:
         narrowest = layout is _LAYOUTS[-1]
-        drawn = _draw(table, _with_sources(layout) if sources else layout, pen, narrowest)
+        drawn = _draw(table, extra.added_to(layout), pen, narrowest)
         if Measurement.get(console, unbounded, drawn).maximum <= options.max_width:
             return drawn
     return Group(*(_paragraph(row, table, pen) for row in table.rows))
 
 
-def _with_sources(layout: tuple[_Column, ...]) -> tuple[_Column, ...]:
-    """The layout with the column of sources behind that of p90."""
-    at = next(n for n, column in enumerate(layout) if column.header.startswith("p90")) + 1
-    return (*layout[:at], _Column("from", lambda r: (r.source,), "left"), *layout[at:])
-
-
-def _draw(table: TableView, layout: tuple[_Column, ...], pen: _Pen, narrowest: bool) -> Table:
+def _draw(table: TableView, layout: tuple[_Column, ...], pen: Pen, narrowest: bool) -> Table:
     drawn = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -237,7 +218,7 @@ def _draw(table: TableView, layout: tuple[_Column, ...], pen: _Pen, narrowest: b
     return drawn
 
 
-def _paragraph(row: RowView, table: TableView, pen: _Pen) -> ConsoleRenderable:
+def _paragraph(row: RowView, table: TableView, pen: Pen) -> ConsoleRenderable:
     head = pen.text(
         f"{row.variant.text} / {row.delegate.text} / {fmt.threads(row.row.case.threads)}", "bold"
     )
@@ -251,6 +232,7 @@ def _paragraph(row: RowView, table: TableView, pen: _Pen) -> ConsoleRenderable:
         (table.accuracy_title, _only_text(row.accuracy)),
         (table.change_title, _only_text(row.change)),
         ("delegated", row.delegation),
+        *((("answers", row.numerics),) if row.row.numerics is not None else ()),
         ("gates", row.gates),
         ("stability", row.stability),
         ("launches", row.launches),
@@ -261,18 +243,18 @@ def _paragraph(row: RowView, table: TableView, pen: _Pen) -> ConsoleRenderable:
     return Group(head, Padding(grid, (0, 0, 0, 2), expand=False))
 
 
-def _notes(report: ReportView, pen: _Pen) -> Table:
+def _notes(report: ReportView, pen: Pen) -> Table:
     grid = Table.grid(padding=(0, 1))
     grid.add_column(justify="right")
     grid.add_column(overflow="fold")
     for note in report.notes:
-        mark = f"({note.number})" if pen.ascii_only else str(note.number).translate(_SUPERSCRIPT)
+        mark = f"({note.number})" if pen.ascii_only else str(note.number).translate(SUPERSCRIPT)
         where = pen.text(f" ({note.where})", "dim")
         grid.add_row(Text(mark), pen.text(note.text).append_text(where))
     return grid
 
 
-def _advice(advice: RecommendationView, pen: _Pen) -> Iterator[ConsoleRenderable]:
+def _advice(advice: RecommendationView, pen: Pen) -> Iterator[ConsoleRenderable]:
     yield pen.text(advice.headline, "bold green" if advice.found else "bold yellow")
     yield Padding(pen.text(advice.reason), (0, 0, 0, 2), expand=False)
     yield Padding(pen.text(f"Rule: {advice.rule}", "dim"), (0, 0, 0, 2), expand=False)

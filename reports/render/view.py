@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from bench import format as fmt
 from bench.metrics import Metric
 from bench.records import Source
+from reports.delegate_model import SlowerThanFp32
 from reports.model import Comparison, Recommendation, Row
 from reports.render.cells import RowView, group_title, row_view
 from reports.render.conditions import AcrossView, DeviceView, across_view, device_view
+from reports.render.evidence import EvidenceView, evidence
 from reports.render.facts import flatten
+from reports.render.matrix import MatrixView, matrices
 from reports.render.notes import NoteBook, NoteView
+from reports.render.numerics import NumericsView, numerics_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class ReportView:
         banners: what must be read before any number (simulated, unfinished).
         remarks: sentences that must be read with the numbers.
         facts, environment: (name, value) pairs of the run and of what it ran on.
+        slower: why cases are slower than fp32, a sentence each.
     """
 
     title: str
@@ -65,6 +70,15 @@ class ReportView:
     environment: tuple[tuple[str, str], ...]
     devices: tuple[DeviceView, ...] = ()
     across: tuple[AcrossView, ...] = ()
+    matrices: tuple[MatrixView, ...] = ()
+    evidence: tuple[EvidenceView, ...] = ()
+    numerics: NumericsView | None = None
+    slower: tuple[str, ...] = ()
+
+    @property
+    def any_answers(self) -> bool:
+        """Whether any case's answers were judged."""
+        return any(row.row.numerics is not None for table in self.tables for row in table.rows)
 
     @property
     def all_samples(self) -> bool:
@@ -105,6 +119,10 @@ def view(comparison: Comparison) -> ReportView:
         environment=flatten(comparison.environment),
         devices=tuple(map(device_view, comparison.devices)),
         across=tuple(map(across_view, comparison.across)),
+        matrices=matrices(comparison),
+        evidence=evidence(comparison),
+        numerics=numerics_view(comparison),
+        slower=tuple(map(_slower, comparison.slower)),
     )
 
 
@@ -151,6 +169,12 @@ def _table(rows: list[Row], book: NoteBook) -> TableView:
         accuracy_title=fmt.visible(metric.title),
         change_title="points" if metric.is_share else "change",
     )
+
+
+def _slower(found: SlowerThanFp32) -> str:
+    mark = ", simulated" if found.simulated else ""
+    what = f"{found.case.model} · {found.case.label} on {found.case.device}{mark}"
+    return fmt.visible(f"{what}: {' '.join(found.why)}")
 
 
 def _recommendation(found: Recommendation) -> RecommendationView:

@@ -1,0 +1,1 @@
+"""Per-op profiles: what they are, whose ops they are, and what they say."""
