@@ -17,6 +17,7 @@ from devices.controls_android import (
     FixedPerformance,
     Screen,
     StayAwake,
+    TfliteTrace,
 )
 from devices.controls_base import (
     Control,
@@ -40,6 +41,7 @@ __all__ = [
     "apply_controls",
     "check_controls",
     "restore",
+    "trace_ops",
 ]
 
 _KERNEL = Paths()
@@ -63,6 +65,9 @@ CONTROLS: Mapping[str, Control] = {
         Cores(),
     )
 }
+# No plan may ask for it: timed launches would be slower.
+_TRACE = TfliteTrace()
+_KNOWN: Mapping[str, Control] = {**CONTROLS, _TRACE.name: _TRACE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,20 @@ def apply_controls(
     return tuple(results)
 
 
+def trace_ops(
+    transport: Transport, journal: Journal, *, deadline: Deadline, hold_s: float = _HOLD_S
+) -> ControlResult:
+    """Have TFLite on an Android name its ops in system traces, until `restore`.
+
+    That is `debug.tflite.trace`. Arguments, result and errors as of `apply_controls`.
+    """
+    hands = Hands(transport, deadline=deadline, over_network=False, paths=_KERNEL, hold_s=hold_s)
+    try:
+        return _TRACE.apply(hands, "on", journal)
+    except NotPossible as problem:
+        return ControlResult(_TRACE.name, "on", None, None, problem.outcome, problem.reason)
+
+
 def restore(
     transport: Transport,
     journal: Journal,
@@ -174,7 +193,7 @@ def _restore(hands: Hands, journal: Journal) -> tuple[RestoreResult, ...]:
     groups: dict[tuple[str, str], list[Entry]] = {}
     void: list[Entry] = []
     for entry in journal.pending(deadline=hands.deadline):
-        control = CONTROLS.get(entry.control)
+        control = _KNOWN.get(entry.control)
         restarted = entry.boot != journal.boot
         if restarted and isinstance(control, StateControl) and not control.lasting:
             void.append(entry)  # the restart itself put it back
@@ -191,7 +210,7 @@ def _restore(hands: Hands, journal: Journal) -> tuple[RestoreResult, ...]:
 
 
 def _put_back(hands: Hands, name: str, target: str, previous: str) -> str:
-    control = CONTROLS.get(name)
+    control = _KNOWN.get(name)
     if not isinstance(control, StateControl):
         return "this version of edgebench does not know it"
     try:

@@ -34,6 +34,12 @@ done
 echo 'edgebench-controls end'
 """
 
+# $1: name of a property; one that is not there is empty.
+_READ_PROPERTY = r"""
+printf '%s\n' "$(getprop "$1" < /dev/null)"
+echo 'edgebench-controls end'
+"""
+
 _READ_SCREEN = r"""
 dumpsys power < /dev/null 2> /dev/null | grep mWakefulness=
 echo 'edgebench-controls end'
@@ -174,6 +180,26 @@ class FixedPerformance(_OnOff):
         if result.exit_code != 0 or said:
             return said[0] if said else f"exit code {result.exit_code}"
         return ""
+
+
+class TfliteTrace(_OnOff):
+    """Whether TFLite names its ops in system traces: a property, which a restart clears."""
+
+    name = "tflite_trace"
+    failure = "unsupported"
+    properties = ("debug.tflite.trace",)
+
+    def read(self, hands: Hands) -> Mapping[str, str]:
+        (key,) = self.properties
+        return {key: hands.ask(_READ_PROPERTY, key)[0]}
+
+    def goal(self, hands: Hands, value: str, now: Mapping[str, str]) -> Mapping[str, str]:
+        return dict.fromkeys(self.properties, "1" if value == "on" else "0")
+
+    def write(self, hands: Hands, target: str, value: str) -> str:
+        if target not in self.properties:
+            return f"{target} is not a property of {self.name}"
+        return hands.said(["setprop", target, value])
 
 
 class Background(Control):

@@ -38,7 +38,9 @@ class LaunchOutput:
         stdout, stderr: whole up to 32 MiB; of a longer one both ends, and between them a
             line that says how much is left out.
         duration_s: from start to end by the device's uptime, to 10 ms.
-        files: name -> content of those of the files asked for that are there.
+        files: name -> content of those of the files asked for that are there and came whole.
+        too_long: name -> bytes of those that are longer than 32 MiB: no part of a file is
+            worth anything, so that none comes.
         before, after, samples: what the scripts of its Watch said; b"" without one.
     """
 
@@ -47,6 +49,7 @@ class LaunchOutput:
     stderr: bytes
     duration_s: float
     files: Mapping[str, bytes] = field(default_factory=dict)
+    too_long: Mapping[str, int] = field(default_factory=dict)
     before: bytes = b""
     after: bytes = b""
     samples: bytes = b""
@@ -77,12 +80,22 @@ def parse_output(result: CommandResult, launch_id: str, results: Sequence[str]) 
         at += sent
         parts.append(None if size is None else _whole(body, size))
     stdout, stderr, before, after, samples, *files = parts
+    too_long = {
+        name: size
+        for name, (size, sent) in zip(results, sizes[_FIXED_PARTS:], strict=True)
+        if size is not None and size != sent
+    }
     return LaunchOutput(
         exit_code=int(header[1]) if header[2] == b"-" else -int(header[2]),
         stdout=stdout or b"",
         stderr=stderr or b"",
         duration_s=round(float(header[4]) - float(header[3]), 2),
-        files={n: f for n, f in zip(results, files, strict=True) if f is not None},
+        files={
+            name: content
+            for name, content in zip(results, files, strict=True)
+            if content is not None and name not in too_long
+        },
+        too_long=too_long,
         before=before or b"",
         after=after or b"",
         samples=samples or b"",

@@ -54,7 +54,8 @@ def profile_of(runs: Sequence[Sequence[litert_capi.Event]]) -> dict[str, Any]:
 
     Means are over the calmer half of the runs, whole ones: so that the ops of a run and its
     invoke are disturbed by the same, and add up. Where the runs differ in what happens, or
-    other subgraphs run (loops, branches), events of one kind, name and index are one row and its time is the sum over a run.
+    other subgraphs run (loops, branches), events of one kind, name and index are one row and
+    its time is the sum over a run.
 
     Raises: Failed where a run tells no time of its own.
     """

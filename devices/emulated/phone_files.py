@@ -52,8 +52,9 @@ def _programs(system: Path, profile: PhoneProfile) -> None:
         if target:
             (system / name).symlink_to(target)
     (system / "sh").symlink_to(shutil.which("mksh") or "/bin/sh")
+    has = {"su": profile.rooted, "perfetto": profile.has_perfetto}
     for script in _USERLAND.iterdir():
-        if script.name != "su" or profile.rooted:
+        if has.get(script.name, True):
             shutil.copy(script, system / script.name)
             (system / script.name).chmod(0o755)
 

@@ -68,10 +68,17 @@ class PhoneProfile:
             "ro.opengles.version": "196610",
             "sys.boot_completed": "1",
         }
+        if self.has_perfetto:
+            # Only from Android 11 on does every maker's phone start it by itself.
+            properties["init.svc.traced"] = "running" if self.sdk >= 30 else "stopped"
         if self.sdk >= 31:
             properties["ro.soc.manufacturer"] = "edgebench (simulated)"
             properties["ro.soc.model"] = self.soc
         return properties
+
+    @property
+    def has_perfetto(self) -> bool:
+        return self.sdk >= 28
 
     @property
     def has_thermal_service(self) -> bool:

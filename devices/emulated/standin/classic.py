@@ -65,6 +65,13 @@ class Program:
         if self._build.sleep_s is not None:
             self._pretend(graph)
             return
+        mode = flags.text("op_profiling_output_mode")
+        if flags.on("enable_op_profiling") and mode not in ("stdout", "csv", "proto"):
+            log.error(
+                f"Output mode{mode} is not supported. Supported values are: 'stdout', 'csv' and"
+                " 'proto'."
+            )
+            raise Failed
         # The runtime is imported late: a stand-in that sleeps shall not take its time.
         from devices.emulated.standin import runtime  # noqa: F401 - not part of the footprint
 
@@ -220,6 +227,12 @@ class Program:
                 log.info(f"Saved benchmark result to: {path}")
             except OSError:
                 log.error(f"Failed to save benchmark result to: {path}")
+        if flags.on("enable_op_profiling") and figures.samples_us:
+            from devices.emulated.standin import profile, profile_output
+
+            init = profile.preparation(init_us, delegated=any(step.delegate for step in self._plan))
+            runs = profile.regular(model, self._plan, figures.samples_us)
+            profile_output.write_classic(log, flags, init, runs)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -118,6 +118,9 @@ def _run(log: Log, flags: Flags, build: Build) -> None:
         if failing:
             log.runtime("[benchmark_litert_model.h:346] Run failed: simulated", "ERROR")
             return False
+        if gpu and flags.on("use_profiler"):
+            log.error("UNIMPLEMENTED: Profile is not implemented.")
+            return False
         model.invoke()
         return True
 
@@ -132,6 +135,11 @@ def _run(log: Log, flags: Flags, build: Build) -> None:
     total = sum(input_bytes(shape, dtype) for _, shape, dtype in model.inputs())
     rate = throughput_mib_s(total, figures.samples_us)
     _summary(log, figures, init_us, footprint, rate)
+    if flags.on("use_profiler"):
+        from devices.emulated.standin import profile, profile_output
+
+        runs_us = (*figures.warmup_us, *figures.samples_us)
+        profile_output.write_compiled(log, profile.regular(model, plan, runs_us))
     if path := flags.text("result_file_path"):
         results.write_result(
             path,

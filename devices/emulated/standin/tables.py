@@ -45,6 +45,29 @@ _CLASSIC = (
     Flag("input_layer_value_files", "string", "", "Input value files", "files of values"),
     Flag("allow_fp16", "bool", False, "Allow fp16", "a hint"),
     Flag("require_full_delegation", "bool", False, "Require full delegation", "all or nothing"),
+    Flag("enable_op_profiling", "bool", False, "Enable op profiling", "profile of the ops"),
+    Flag(
+        "op_profiling_output_mode",
+        "string",
+        "stdout",
+        "Op profiling output mode.",
+        "stdout, csv or proto",
+    ),
+    Flag("op_profiling_output_file", "string", "", "Op profiling output file.", "its file"),
+    Flag(
+        "max_profiling_buffer_entries",
+        "int32",
+        1024,
+        "Max initial profiling buffer entries",
+        "room for events",
+    ),
+    Flag(
+        "allow_dynamic_profiling_buffer_increase",
+        "bool",
+        False,
+        "Allow dynamic increase on profiling buffer entries",
+        "more room where it is needed",
+    ),
     Flag("export_model_runtime_info", "bool", False, "Enable Model Runtime Info Export", "export"),
     Flag(
         "model_runtime_info_output_file",
@@ -123,6 +146,7 @@ LITERT = (
     Flag("gpu_backend", "string", "", "", "webgpu, opengl or gl"),
     Flag("gpu-precision", "string", "auto", "", "auto, fp16 or fp32"),
     Flag("require_full_delegation", "bool", False, "", "all or nothing"),
+    Flag("use_profiler", "bool", False, "", "profile of the ops"),
     Flag("result_file_path", "string", "", "", "result"),
     Flag("model_runtime_info_output_file", "string", "", "", "where each op ran"),
 )
