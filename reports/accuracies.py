@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -12,7 +12,9 @@ import numpy as np
 from bench.accuracy import allowed_loss as allowed_by_gates
 from bench.accuracy import judge_loss, paired_change, value_interval
 from bench.config import GatesConfig
+from bench.identity import Case
 from bench.metrics import Metric, metric_named
+from bench.numerics.model import Numerics
 from bench.records import EvaluationRecord
 from reports.classes import class_report
 from reports.model import Accuracy, ClassReport, Recommendation
@@ -48,6 +50,53 @@ def judge_all(
     return {
         key: _judge(record, by_key.get((key[0], reference, key[2])), gates, reference)
         for key, record in by_key.items()
+    }
+
+
+def judge_devices(
+    cases: Iterable[tuple[Case, Numerics | None]],
+    gates: GatesConfig,
+    *,
+    higher_is_better: Mapping[str, bool],
+    reference: str = REFERENCE,
+) -> Mapping[str, Judged]:
+    """case_id -> accuracy of the answers that the case gave on its own device.
+
+    The reference is that of the same device, runner, delegate and threads, on as many samples.
+
+    Args:
+        cases: each with what its numerics launch found, None without one.
+        higher_is_better: by model, of the plan's metric.
+    """
+    records: dict[str, EvaluationRecord] = {}
+    references: dict[tuple[object, ...], EvaluationRecord] = {}
+    keys: dict[str, tuple[object, ...]] = {}
+    for case, numerics in cases:
+        found = None if numerics is None else numerics.accuracy
+        if numerics is None or found is None:
+            continue
+        record = EvaluationRecord(
+            run_id="",
+            model=case.model,
+            variant=case.variant,
+            kernels=f"{case.delegate.label} on {case.device}",
+            metric=found.metric,
+            value=found.value,
+            predictions=None,
+            statistics=np.array(found.statistics, dtype=np.float64),
+            # Quantised inputs differ in their bytes: the same first samples of one holdout.
+            holdout_sha256=f"{found.samples} of {found.of}",
+            runtime={},
+            k=found.k,
+            higher_is_better=higher_is_better[case.model],
+        )
+        key = (case.model, case.device, case.runner, case.delegate, case.threads)
+        records[case.case_id], keys[case.case_id] = record, key
+        if case.variant == reference:
+            references[key] = record
+    return {
+        case_id: _judge(record, references.get(keys[case_id]), gates, reference)
+        for case_id, record in records.items()
     }
 
 

@@ -9,14 +9,16 @@ import numpy as np
 
 from bench.config import PlanConfig
 from bench.headline import Tail, headline, tail
+from bench.metrics import metric_of
 from bench.planfile import parse_plan
 from bench.records import Measurement, RunData, Source, VariantRecord
 from bench.stability import StabilityWord
 from bench.stats import Interval, adaptive_interval, launch_interval
-from reports.accuracies import Judged, Key, judge_all, shown_classes
+from reports.accuracies import Judged, Key, judge_all, judge_devices, shown_classes
 from reports.across import across_devices
 from reports.conditions import conditions
 from reports.delegations import doubted
+from reports.forecasts import forecast_seen
 from reports.gates import apply_gates
 from reports.measured import MeasuredCase, measured_cases
 from reports.model import Accuracy, Comparison, Row, VariantSummary
@@ -44,12 +46,17 @@ def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
     cpus = against_cpu(cases, delta=plan.analysis.delta)
     variants = {(v.model, v.variant): v for v in data.variants}
     judged = judge_all(data.evaluations, plan.gates)
+    on_device = judge_devices(
+        ((item.case, item.checked.answers) for item in cases),
+        plan.gates,
+        higher_is_better={m.name: metric_of(m.metric).higher_is_better for m in plan.model},
+    )
     holdouts = {model.name: model.holdout is not None for model in plan.model}
     rows = []
     for item in cases:
         case = item.case
         holdout = holdouts.get(case.model, False)
-        accuracy, reason = _accuracy(item, judged, holdout)
+        accuracy, reason = _accuracy(item, judged, on_device.get(case.case_id), holdout)
         row = _row(
             item,
             variants.get((case.model, case.variant)),
@@ -173,6 +180,9 @@ def _row(
         profile=item.checked.profile_seen,
         profile_reason=item.checked.profile_reason,
         against_cpu=cpu.against,
+        forecast=None
+        if item.planned.reason is not None
+        else forecast_seen(item.case, variant, item.delegation),
     )
 
 
@@ -190,16 +200,28 @@ def _energy_reason(measured: Sequence[Measurement]) -> str | None:
 
 
 def _accuracy(
-    item: MeasuredCase, judged: Mapping[Key, Judged], holdout: bool
+    item: MeasuredCase, judged: Mapping[Key, Judged], on_device: Judged | None, holdout: bool
 ) -> tuple[Accuracy | None, str | None]:
-    """Accuracy by the kernels of the case's delegate, and what is missing of it."""
-    case, kernels = item.case, item.case.delegate.name
-    mine = judged.get((case.model, case.variant, kernels))
+    """Accuracy of the case's own answers, or by the kernels of its delegate here, and what is
+    missing of it.
+
+    Its own come first where they are of the whole holdout, or where nothing else is.
+    """
+    case, answers = item.case, item.checked.answers
+    whole = answers is not None and answers.accuracy is not None and answers.accuracy.is_whole
+    # With options, such as half precision, it is other arithmetic than was evaluated here.
+    here = None
+    if not case.delegate.options:
+        here = judged.get((case.model, case.variant, case.delegate.name))
+    mine = on_device if whole or here is None else here
     if mine is not None:
         return mine.accuracy, mine.reason
     if not holdout:
         return None, "no holdout in the plan"
-    return None, f"{case.variant} was not evaluated with the kernels of {kernels}"
+    return None, (
+        f"{case.variant} was not evaluated with the kernels of {case.delegate.label}; "
+        "measure.device_accuracy has each device answer itself"
+    )
 
 
 def _pareto(rows: Sequence[Row], quantity: Mapping[str, str]) -> frozenset[str]:

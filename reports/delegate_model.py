@@ -1,9 +1,10 @@
-"""What a comparison says of a case's delegate beside its verdict: profile, CPU, fp32."""
+"""What a comparison says of a case's delegate beside its verdict: forecast, profile, CPU, fp32."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.forecast.model import Checked, Forecast
 from bench.identity import Case, DelegateSpec
 from bench.stats import RatioVerdict
 
@@ -19,6 +20,14 @@ class ProfileSeen:
 
     top_op: str
     top_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastSeen:
+    """What was forecast of a case before it ran, held against the measurement."""
+
+    forecast: Forecast
+    checked: Checked
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from bench.numerics.model import Numerics, NumericsVerdict, NumericsWord
 from bench.records import Source
 from bench.stability import Stability
 from bench.stats import Interval, RatioVerdict
-from reports.delegate_model import AgainstCpu, ProfileSeen, SlowerThanFp32
+from reports.delegate_model import AgainstCpu, ForecastSeen, ProfileSeen, SlowerThanFp32
 from reports.device_model import AcrossDevices, DeviceConditions
 
 
@@ -193,6 +193,7 @@ class Row:
         profile: of its profiling launch, in short; None with profile_reason.
         against_cpu: its speed-up against the processor of its device; None where nobody
             has looked.
+        forecast: what its delegate was expected to take; None where no list is of it.
     """
 
     case: Case
@@ -243,6 +244,7 @@ class Row:
     profile: ProfileSeen | None = None
     profile_reason: str | None = None
     against_cpu: AgainstCpu | None = None
+    forecast: ForecastSeen | None = None
 
     @property
     def is_wrong(self) -> bool:

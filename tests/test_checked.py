@@ -12,6 +12,7 @@ from records import case
 from bench.config import DeviceGates, GatesConfig
 from bench.delegation.model import Coverage, Delegation, EvidenceSource
 from bench.identity import Case, DelegateSpec
+from bench.numerics.model import DeviceAccuracy
 from bench.ops.model import OpKind, OpProfile, OpRow, OpTable, ProfileSource
 from bench.records import CheckRecord, Failure, LaunchRecord, Outcome, Purpose, RunData
 from bench.stats import Change
@@ -298,3 +299,43 @@ def test_why_a_quantised_variant_is_slower_comes_from_its_profile() -> None:
         }
     )
     assert compare(replace(faster, checks=checks)).slower == ()
+
+
+def device_accuracy(right: int, *, samples: int = 719) -> DeviceAccuracy:
+    statistics = tuple((float(n < right),) for n in range(samples))
+    return DeviceAccuracy("top1", None, right / samples, samples, 719, statistics)
+
+
+def test_a_gpu_is_judged_by_the_answers_that_it_gave_itself() -> None:
+    found = {"fp32": device_accuracy(690), "int8": device_accuracy(500)}
+    checks = [answered(gpu(v), replace(RIGHT, accuracy=a)) for v, a in found.items()]
+    comparison = compare(run(*checks))
+    lost = row(comparison, "int8").accuracy
+    assert lost is not None
+    assert (lost.kernels, lost.images) == ("gpu on local", 719)
+    assert lost.value == pytest.approx(500 / 719)
+    assert lost.change == pytest.approx(-190 / 719)
+    gates = {g.name: g.status.value for g in row(comparison, "int8").gates}
+    assert gates["accuracy_drop_max_points"] == "FAIL"
+    # Beside it, XNNPACK is judged by what was evaluated here.
+    assert row(comparison, "int8", "xnnpack").accuracy.kernels == "xnnpack"
+
+
+def test_a_part_of_the_holdout_does_not_outweigh_the_whole() -> None:
+    part = replace(RIGHT, accuracy=device_accuracy(10, samples=20))
+    whole = replace(RIGHT, accuracy=device_accuracy(600))
+    for found, kernels in ((part, "xnnpack"), (whole, "xnnpack on local")):
+        shown = row(compare(run(answered(case("fp32"), found))), "fp32", "xnnpack").accuracy
+        assert shown is not None
+        assert shown.kernels == kernels
+
+
+def test_options_are_other_arithmetic_than_was_evaluated_here() -> None:
+    half = replace(
+        case("fp32"), delegate=DelegateSpec("xnnpack", (("xnnpack_force_fp16", "true"),))
+    )
+    data = run_data({half: rounds(half, around(900.0))}, correct={"fp32": answers(690)})
+    (found,) = compare(data).rows
+    assert found.accuracy is None
+    assert found.accuracy_reason is not None
+    assert "device_accuracy" in found.accuracy_reason

@@ -312,7 +312,8 @@ def test_why_there_is_no_accuracy() -> None:
     assert without.accuracy_reason == "no holdout in the plan"
     data = run_data(matrix({"fp32": 1000}), correct={"fp32": answers(680)})
     missed = row(compare(replace(data, evaluations=())), "fp32")
-    assert missed.accuracy_reason == "fp32 was not evaluated with the kernels of xnnpack"
+    assert missed.accuracy_reason is not None
+    assert missed.accuracy_reason.startswith("fp32 was not evaluated with the kernels of xnnpack;")
     failed = tuple(
         replace(e, value=None, statistics=None, failure=Failure("load", "does not load"))
         for e in data.evaluations

@@ -81,6 +81,11 @@ class DeviceAccuracy:
     statistics: tuple[tuple[float, ...], ...]
     reference_value: float | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every sample of the holdout was answered."""
+        return self.samples == self.of
+
 
 @dataclass(frozen=True, slots=True)
 class Numerics:

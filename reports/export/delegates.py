@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from bench.delegation.model import Delegation
+from bench.forecast.stored import to_json
 from bench.numerics.model import DeviceAccuracy, Numerics, OutputNumbers
 from bench.stats import Interval, RatioVerdict
 from reports.answers import worst
-from reports.delegate_model import SlowerThanFp32
+from reports.delegate_model import ForecastSeen, SlowerThanFp32
 from reports.model import Row
 
 _Value: TypeAlias = str | int | float | bool | None
@@ -54,6 +55,7 @@ def checks_to_json(row: Row) -> dict[str, Any]:
     """The keys of a case that its profile and its answers have."""
     profile, cpu = row.profile, row.against_cpu
     return {
+        "forecast": None if row.forecast is None else _forecast(row.forecast),
         "profile": None
         if profile is None
         else {"top_op": profile.top_op, "top_share": profile.top_share},
@@ -94,6 +96,15 @@ def slower_to_json(found: SlowerThanFp32) -> dict[str, Any]:
         "ratio": found.ratio,
         "why": list(found.why),
         "simulated": found.simulated,
+    }
+
+
+def _forecast(seen: ForecastSeen) -> dict[str, Any]:
+    (document,) = to_json([seen.forecast])
+    return {
+        **document,
+        "disagreements": list(seen.checked.disagreements),
+        "not_compared": seen.checked.why_not,
     }
 
 

@@ -12,6 +12,7 @@ from reports.answers import worst
 from reports.checked import NOT_MADE
 from reports.model import Comparison, Row
 from reports.render.delegates import delegate_text
+from reports.render.forecasts import forecast_text
 from reports.render.notes import place_text
 
 
@@ -64,6 +65,8 @@ def _lines(row: Row) -> Iterator[tuple[str, str]]:
         yield "verdict", "no launch tells what the delegate took"
     else:
         yield from _delegation(row.delegation)
+    if row.forecast is not None:
+        yield "forecast", forecast_text(row.forecast)
     if row.profile is not None:
         share = fmt.percent(row.profile.top_share, 0)
         yield "most time", f"{row.profile.top_op}, {share} of the time of all ops"

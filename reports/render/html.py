@@ -20,6 +20,7 @@ from reports.render.charts import charts, conditions_key
 from reports.render.classes import CLASS_HEADS, CONFUSION_HEADS, classes_view
 from reports.render.conditions import ACROSS_HEADS, CONTROL_HEADS, SPOILT_HEADS, TOOL_HEADS
 from reports.render.delegates import delegate_text
+from reports.render.forecasts import TITLE as FORECAST_TITLE
 from reports.render.matrix import LEGEND as MATRIX_LEGEND
 from reports.render.numerics import FIRST_NUMBER
 from reports.render.numerics import HEADS as ANSWER_HEADS
@@ -110,6 +111,7 @@ def html(comparison: Comparison) -> str:
         spoilt_heads=SPOILT_HEADS,
         across_heads=ACROSS_HEADS,
         matrix_legend=MATRIX_LEGEND,
+        forecast_title=FORECAST_TITLE,
         answer_heads=ANSWER_HEADS,
         first_answer_number=FIRST_NUMBER,
         answer_legend=ANSWER_LEGEND,

@@ -16,6 +16,7 @@ from reports.render.conditions import (
     TOOL_HEADS,
     DeviceView,
 )
+from reports.render.forecasts import TITLE as FORECAST_TITLE
 from reports.render.matrix import LEGEND as MATRIX_LEGEND
 from reports.render.matrix import MatrixEntry
 from reports.render.numerics import HEADS as ANSWER_HEADS
@@ -69,6 +70,7 @@ def markdown(comparison: Comparison) -> str:
         *_section("Slower than fp32, and why", map(_item, report.slower)),
         *_matrices(report),
         *_answers(report),
+        *_section(FORECAST_TITLE, map(_item, report.forecasts)),
         *_section("Across devices", _across(report)),
         *(block for device in report.devices for block in _device(device)),
         *_section("Variants", _variants(comparison.variants)),

@@ -15,6 +15,7 @@ from bench import format as fmt
 from reports.model import Comparison, Row
 from reports.render.cell import Tone
 from reports.render.evidence import evidence
+from reports.render.forecasts import TITLE as FORECAST_TITLE
 from reports.render.matrix import LEGEND, MatrixEntry, MatrixView
 from reports.render.numerics import FIRST_NUMBER, HEADS, NumericsView
 from reports.render.numerics import LEGEND as ANSWER_LEGEND
@@ -60,6 +61,11 @@ def delegate_blocks(
         yield Text("")
         yield pen.text("Answers", "bold")
         yield from _answers(report.numerics, pen, fits)
+    if report.forecasts:
+        yield Text("")
+        yield pen.text(FORECAST_TITLE, "bold")
+        for text in report.forecasts:
+            yield Padding(pen.text(text), (0, 0, 0, 2), expand=False)
 
 
 def _matrix(matrix: MatrixView, pen: Pen) -> Table:

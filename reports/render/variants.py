@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import format as fmt
+from bench.forecast.stored import KEY as FORECASTS
 from reports.model import VariantSummary
 from reports.provenance import mapping, texts
 from reports.render.cells import TF_OPS
@@ -65,7 +66,8 @@ def variant_view(summary: VariantSummary) -> VariantView:
         failure=failure,
         warnings=tuple(map(fmt.visible, _warnings(summary))),
         made=tuple(map(fmt.visible, _made(summary.provenance))),
-        facts=flatten(summary.provenance),
+        # What was forecast of it stands with the cases.
+        facts=flatten({k: v for k, v in summary.provenance.items() if k != FORECASTS}),
     )
 
 

@@ -14,6 +14,7 @@ from reports.render.cells import RowView, group_title, row_view
 from reports.render.conditions import AcrossView, DeviceView, across_view, device_view
 from reports.render.evidence import EvidenceView, evidence
 from reports.render.facts import flatten
+from reports.render.forecasts import forecast_lines
 from reports.render.matrix import MatrixView, matrices
 from reports.render.notes import NoteBook, NoteView
 from reports.render.numerics import NumericsView, numerics_view
@@ -58,6 +59,7 @@ class ReportView:
         remarks: sentences that must be read with the numbers.
         facts, environment: (name, value) pairs of the run and of what it ran on.
         slower: why cases are slower than fp32, a sentence each.
+        forecasts: how forecasts of delegates fared, a sentence each.
     """
 
     title: str
@@ -74,6 +76,7 @@ class ReportView:
     evidence: tuple[EvidenceView, ...] = ()
     numerics: NumericsView | None = None
     slower: tuple[str, ...] = ()
+    forecasts: tuple[str, ...] = ()
 
     @property
     def any_answers(self) -> bool:
@@ -123,6 +126,7 @@ def view(comparison: Comparison) -> ReportView:
         evidence=evidence(comparison),
         numerics=numerics_view(comparison),
         slower=tuple(map(_slower, comparison.slower)),
+        forecasts=forecast_lines(comparison),
     )
 
 
