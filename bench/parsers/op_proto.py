@@ -183,6 +183,8 @@ def _tables(
         if not ops:
             continue
         subgraph = int(_first(part, "subgraph_index", 0))
+        if subgraph < 0:
+            raise UnreadableOutput("the tool's profile names a subgraph that cannot be")
         name = str(_first(part, "delegate_name" if inside else "subgraph_name", ""))
         runs = _runs(ops)
         if not inside and subgraph == 0:

@@ -49,7 +49,7 @@ def per_run(
     Raises: UnreadableOutput where a figure is none that a tool prints.
     """
     each, share = float(avg_ms), float(percent)
-    if each > _MOST_MS or share > _WHOLE:
+    if each > _MOST_MS or share > _WHOLE or (total_us or 0) < 0:
         raise UnreadableOutput(f"a profile has an op of {avg_ms[:40]} ms and {percent[:40]} %")
     by_calls = by_share = None
     calls_slack = share_slack = math.inf
