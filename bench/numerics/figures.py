@@ -86,6 +86,7 @@ def figures(name: str, device: Tensor, reference: Tensor) -> OutputNumbers:
         reference_nonfinite=sums.reference_nonfinite,
         spoilt=sums.spoilt,
         differing=sums.unequal / (samples * elements) if elements else None,
+        same_for_all=samples > 1 and bool((reference.values == reference.values[:1]).all()),
     )
 
 

@@ -38,6 +38,7 @@ class OutputNumbers:
         nan, inf: counts in the device's answers; reference_nonfinite: in the reference.
         spoilt: elements that are NaN or infinite on the device and not in the reference.
         differing: share of all elements that are not equal; None without elements.
+        same_for_all: the reference gives every one of several samples the same answer.
         Differences are over elements that are finite in both; None where there are none.
     """
 
@@ -59,6 +60,7 @@ class OutputNumbers:
     reference_nonfinite: int
     spoilt: int = 0
     differing: float | None = None
+    same_for_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.config import MeasureConfig, ModelConfig
+from bench.delegation.nodes import EDGETPU_OP
 from bench.errors import UnreadableOutput, UserError
 from bench.events import Emit
 from bench.identity import sha256_of
@@ -150,6 +151,8 @@ def _wanted(
         facts = read_model(path.read_bytes())
     except (OSError, UnreadableOutput) as error:
         raise UserError(f"model {path.name}: {error}; make the variants again") from error
+    if EDGETPU_OP in facts.custom_ops:
+        return Failure("numerics", "compiled for the Edge TPU: plain kernels cannot answer for it")
     by = [FORMAT, variant.sha256, metadata.version(_RUNTIME), platform.machine()]
     if holdout is None or len(facts.inputs) != 1:
         count = measure.numerics_samples

@@ -87,6 +87,9 @@ def judge_numerics(numerics: Numerics, *, variant: str, delegate: DelegateSpec) 
     limits = limits_of(variant, delegate)
     found = [_judge(output, limits, numerics) for output in numerics.outputs]
     word = max((word for word, _ in found), key=_ORDER.index)
+    if word is NumericsWord.OK and all(output.same_for_all for output in numerics.outputs):
+        same = "every sample gets the same answer, so that whoever ignores the input would pass"
+        return NumericsVerdict(NumericsWord.UNKNOWN, (same,))
     reasons = [
         f"{output.name}: {reason}" if len(found) > 1 else reason
         for output, (each, reason) in zip(numerics.outputs, found, strict=True)
