@@ -19,6 +19,7 @@ Variant = Literal[
     "int8-float-io",
     "int8-qat",
     "int16x8",
+    "int8-edgetpu",
     "select-tf-ops",
 ]
 Delegate = Literal["none", "xnnpack", "gpu", "nnapi", "npu", "edgetpu", "hexagon", "external"]

@@ -25,7 +25,7 @@ from bench.metrics import metric_of
 from bench.runners import litert
 from bench.runners.base import LaunchLimits
 from bench.runners.delegates import LITERT, delegates_of, not_applicable, option_problem
-from bench.variants.recipe import RECIPES
+from bench.variants.recipe import EDGETPU, EDGETPU_OF, RECIPES
 from bench.variants.tflite_source import CANNOT_MAKE, is_tflite
 from devices.controls import check_controls
 from devices.inventory import DeviceEntry, Inventory, InventoryError
@@ -242,6 +242,8 @@ def _lacks(model: ModelConfig, variant: Variant) -> str | None:
     source = model.source
     if variant in model.files:
         return None
+    if recipe.compiled:
+        return _lacks(model, EDGETPU_OF)
     if recipe.by_quantizer and "fp32" in model.files:
         return None
     if source is None:
@@ -292,6 +294,8 @@ def expand(plan: Plan) -> tuple[Case, ...]:
 
 
 def _why_not(case: Case, kind: str) -> str | None:
+    if case.variant == EDGETPU and case.delegate.name != "edgetpu":
+        return f"{case.variant} is compiled for the Edge TPU, which only edgetpu runs"
     if case.runner == RUNNER_KIND:
         if kind == "android":
             return "a phone has no Python runtime; benchmark_model measures there"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from edgetpu_compiler import compiled_model
 from models import (
     GraphBuilder,
     cast_model,
@@ -36,6 +37,7 @@ TRUE = {
     "int8-uint8-io": (quantised_border_model(np.uint8), {"int8-uint8-io"}),
     "int8-float-io": (quantised_border_model(), {"int8-float-io"}),
     "int16x8": (quantised_border_model(inner=np.int16), {"int16x8"}),
+    "int8-edgetpu": (compiled_model(), {"int8-edgetpu"}),
     "select-tf-ops": (flex_model(), {"select-tf-ops"}),
 }
 

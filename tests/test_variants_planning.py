@@ -18,7 +18,8 @@ from bench.records import Json
 from bench.variants import cache
 from bench.variants.arrays import load_samples
 from bench.variants.cache import keep
-from bench.variants.planning import Wanted, plan_variants
+from bench.variants.planning import plan_variants
+from bench.variants.wanted import Wanted
 
 _real_version = cache._version
 

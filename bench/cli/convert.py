@@ -46,7 +46,8 @@ def command(
     """Make the variants of MODEL (.keras, .h5, SavedModel, fp32 .tflite) or of a PLAN.
 
     What did not change since last time is not made again. With a holdout every variant
-    is evaluated. select-tf-ops is made only where it is named. Exit code 3 if a variant
+    is evaluated. int8-edgetpu and select-tf-ops are made
+    only where they are named. Exit code 3 if a variant
     could not be made; with --check 1 if an op does not convert.
     """
     target = find_target(path, **options)
@@ -75,7 +76,7 @@ def _choose(model: ModelConfig, asked: Sequence[Variant]) -> tuple[Variant, ...]
     if asked:
         return variants_of(model, asked)
     left_out = _lacking_quantizer(model)
-    default = [v for v in VARIANTS if not RECIPES[v].flex and v not in left_out]
+    default = [v for v in VARIANTS if not RECIPES[v].by_name_only and v not in left_out]
     chosen = variants_of(model, None, default=default)
     if not chosen:
         raise UserError(f"model {model.name}: nothing can be made; {_quantizer_hint()}")
@@ -87,7 +88,7 @@ def _lacking_quantizer(model: ModelConfig) -> tuple[Variant, ...]:
     if not missing_packages((), of_tflite=True):
         return ()
     of_tflite = model.source is not None and is_tflite(model.source)
-    can = variants_of(model, None, default=[v for v in VARIANTS if not RECIPES[v].flex])
+    can = variants_of(model, None, default=[v for v in VARIANTS if not RECIPES[v].by_name_only])
     return tuple(
         v
         for v in can

@@ -50,7 +50,8 @@ holdout = "holdout.npz"     # x: (N, ...), y: integer labels (N,); for accuracy 
 
 [measure]
 # variants = ["fp32", "fp16", "dynamic", "int8", "int8-qat"]  # default: those that can be made;
-#   also dynamic-int4, weight-int8, int8-uint8-io, int8-float-io, int16x8, select-tf-ops
+#   also dynamic-int4, weight-int8, int8-uint8-io, int8-float-io, int16x8, select-tf-ops,
+#   int8-edgetpu (needs edgetpu_compiler)
 delegates = ["none", "xnnpack"]  # none: the plain kernels; one with options, which may be there
 #   several times, is a table: {name="external", options={path="/usr/lib/libvx_delegate.so"}}
 threads = [1, 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from bench.delegation.nodes import EDGETPU_OP
 from bench.tflite.facts import ModelFacts, TensorFacts
 from bench.tflite.graph import FLOATS
 from bench.tflite.variables import unassigned_text
@@ -35,6 +36,13 @@ def contradictions(variant: str, facts: ModelFacts) -> tuple[str, ...]:
     """
     recipe = RECIPES[variant]
     found = []
+    if recipe.compiled:
+        # What it computes is inside the op, and the borders are those of what was compiled.
+        if EDGETPU_OP not in facts.custom_ops:
+            found.append(f"holds no {EDGETPU_OP}: it is not compiled for the Edge TPU")
+        return tuple(found)
+    if EDGETPU_OP in facts.custom_ops:
+        found.append("is compiled for the Edge TPU, and runs nowhere else")
     if facts.flex_ops and not recipe.flex:
         found.append(f"needs TensorFlow ops, which this runtime lacks: {_list(facts.flex_ops)}")
     if facts.unassigned:

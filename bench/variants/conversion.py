@@ -13,8 +13,8 @@ from bench.errors import UserError
 from bench.records import Failure, Json
 from bench.variants.child import ChildExit, ChildJob, Message, run_children
 from bench.variants.packages import install_hint, missing_packages
-from bench.variants.planning import Maker, Wanted
 from bench.variants.recipe import RECIPES
+from bench.variants.wanted import Maker, Wanted
 
 # No accelerator takes part in making a variant: other hardware, other bytes.
 WORKER_ENV: Mapping[str, str] = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
@@ -22,7 +22,12 @@ _QAT_ENV: Mapping[str, str] = {**WORKER_ENV, "TF_USE_LEGACY_KERAS": "1"}
 _WORKER = "bench.variants.worker"
 _QUANTIZER = "bench.variants.quantize_worker"
 # Name of the log, and of the task where TensorFlow does it.
-_LOGS: Mapping[Maker, str] = {"converter": "convert", "training": "qat", "quantizer": "quantize"}
+_LOGS: Mapping[Maker, str] = {
+    "converter": "convert",
+    "training": "qat",
+    "quantizer": "quantize",
+    "compiler": "edgetpu",
+}
 _AT_MOST = 2
 _TIMEOUT_S = 24 * 3600.0
 

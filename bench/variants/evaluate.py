@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.config import MetricConfig
+from bench.delegation.nodes import EDGETPU_OP
 from bench.errors import UnreadableOutput, UserError
 from bench.events import Emit, StageFinished, StageStarted
 from bench.metrics import Metric, metric_of
 from bench.records import EvaluationRecord, Failure, VariantRecord
 from bench.tflite.facts import ModelFacts, read_model
-from bench.variants.arrays import load_samples
+from bench.variants.arrays import Samples, load_samples
 from bench.variants.evaluation_jobs import Pair, Result, Work
 from bench.variants.judging import Head, check_input, head_of, own_batch
 
@@ -57,7 +58,7 @@ def evaluate_variants(
     judge = metric_of(metric or MetricConfig())
     samples = load_samples(holdout, "holdout", judge.labels)
     usable = [v for v in variants if v.path is not None and v.usable]
-    heads = {v.variant: head_of(_facts(out / str(v.path)), samples, judge) for v in usable}
+    heads = {v.variant: _head(v, out, samples, judge) for v in usable}
     labels = None
     if any(isinstance(head, Head) and head.classifies for head in heads.values()):
         labels = None if samples.y is None else samples.y.astype(np.int32)
@@ -141,6 +142,13 @@ def _compared(work: Work, pairs: Sequence[Pair], reference: str) -> dict[int, Re
             results[pair.number] = Result(failure=Failure("evaluate", why))
     able = [pair for pair in rest if pair.number not in results]
     return results | work.run(able, references)
+
+
+def _head(variant: VariantRecord, out: Path, samples: Samples, judge: Metric) -> Head | Failure:
+    facts = _facts(out / str(variant.path))
+    if EDGETPU_OP in facts.custom_ops:
+        return Failure("evaluate", f"{variant.variant} has no kernels but those of an Edge TPU")
+    return head_of(facts, samples, judge)
 
 
 def _facts(path: Path) -> ModelFacts:

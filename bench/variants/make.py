@@ -11,19 +11,25 @@ from typing import Any
 from bench.config import ModelConfig
 from bench.errors import UnreadableOutput, UserError
 from bench.events import Emit, Note, StageAdvanced, StageFinished, StageStarted
+from bench.forecast.forecast import forecasts
+from bench.forecast.rules import load_rules
+from bench.forecast.stored import KEY, to_json
 from bench.records import Failure, Json, VariantRecord
 from bench.samples import materialise
 from bench.samples.ranges import compare_with_input
 from bench.tflite.facts import ModelFacts, read_model
+from bench.tflite.graph import parse_model
 from bench.variants import inputs
 from bench.variants.arrays import Samples
 from bench.variants.cache import Kept, folder_of, keep
 from bench.variants.contradictions import contradictions
 from bench.variants.conversion import Conversion, Made
-from bench.variants.planning import Wanted, plan_variants
+from bench.variants.edgetpu_compile import compile_variants
+from bench.variants.planning import plan_variants
 from bench.variants.recipe import RECIPES
 from bench.variants.scratch import scratch_in
 from bench.variants.verify import verify_files
+from bench.variants.wanted import Wanted
 
 
 class UnsupportedOps(UserError):
@@ -81,6 +87,9 @@ def make_variants(
 
         conversion = Conversion(model, root, out, folder, scratch, seed, advance)
         conversion.run(planned)
+        conversion.results |= compile_variants(
+            planned, conversion.results, scratch=scratch, folder=folder, out=out
+        )
         if inputs.stamps(model, root) != before:
             # Kept under the key of the old content, the new would be taken for it ever after.
             raise UserError(f"files of model {model.name} changed meanwhile; start again")
@@ -170,8 +179,9 @@ def _read_import(wanted: Wanted, path: Path, emit: Emit) -> _Candidate:
     for line in wrong:
         emit(Note(f"{path.name} given as {wanted.variant}: {line}", "warning"))
     provenance = {**wanted.provenance, "warnings": list(wrong), "inspect": facts.to_json()}
-    if facts.flex_ops and not RECIPES[wanted.variant].flex:
-        # Running it would say the same in other words.
+    recipe = RECIPES[wanted.variant]
+    if wrong and (recipe.compiled or (facts.flex_ops and not recipe.flex)):
+        # Running it would say the same in other words, or under another delegate's name.
         return _Candidate(wanted, provenance, failure=Failure("verify", wrong[0]))
     failure = _flex_failure(wanted.variant, facts)
     return _Candidate(wanted, provenance, failure=failure, path=path, data=data, facts=facts)
@@ -223,7 +233,9 @@ def _prove(
 ) -> list[_Candidate]:
     """Run what is to be proved once, and keep what runs, or is known not to run here."""
     files = {
-        c.wanted.variant: c.path for c in candidates if c.path is not None and c.failure is None
+        c.wanted.variant: c.path
+        for c in candidates
+        if c.path is not None and c.failure is None and not RECIPES[c.wanted.variant].compiled
     }
     proofs: Mapping[str, Json | Failure] = {}
     if files:
@@ -240,6 +252,8 @@ def _prove(
             provenance = dict(candidate.provenance)
             if proof is not None:
                 provenance["verified"] = dict(proof)
+            elif RECIPES[variant].compiled:
+                provenance["not_verified"] = "only an Edge TPU runs it"
             try:
                 kept = keep(folder, variant, key, candidate.data, provenance)
             except OSError as error:
@@ -260,7 +274,11 @@ def _summary(candidates: Sequence[_Candidate]) -> str:
 
 
 def _record(candidate: _Candidate, model: str, out: Path, run_id: str) -> VariantRecord:
-    kept = candidate.kept
+    kept, provenance = candidate.kept, candidate.provenance
+    if kept is not None:
+        # Not kept with the file: newer lists may say something else of it.
+        found = forecasts(parse_model(kept.path.read_bytes()), load_rules())
+        provenance = {**provenance, KEY: to_json(found)}
     return VariantRecord(
         run_id=run_id,
         model=model,
@@ -268,6 +286,6 @@ def _record(candidate: _Candidate, model: str, out: Path, run_id: str) -> Varian
         path=None if kept is None else kept.path.relative_to(out).as_posix(),
         sha256=None if kept is None else kept.sha256,
         size_bytes=None if kept is None else kept.size_bytes,
-        provenance=candidate.provenance,
+        provenance=provenance,
         failure=candidate.failure,
     )

@@ -3,59 +3,33 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bench.config import ModelConfig
 from bench.errors import UserError
-from bench.identity import sha256_of
-from bench.records import Failure, Json
+from bench.records import Failure
 from bench.variants.arrays import Samples, check_fits
-from bench.variants.cache import Kept, content_sha256, file_sha256, look_up, tool_versions
-from bench.variants.recipe import MAX_CALIBRATION_SAMPLES, RECIPE_VERSION, RECIPES, Recipe
+from bench.variants.cache import content_sha256, file_sha256, tool_versions
+from bench.variants.edgetpu import compiled
+from bench.variants.recipe import (
+    EDGETPU_OF,
+    MAX_CALIBRATION_SAMPLES,
+    RECIPE_VERSION,
+    RECIPES,
+    Recipe,
+)
 from bench.variants.source import check_source
 from bench.variants.tflite_source import input_of, is_tflite, parse_float
+from bench.variants.wanted import Maker, Wanted, key_of, look_up_kept
 
-Maker = Literal["converter", "training", "quantizer"]
 _HOW: Mapping[Maker, str] = {
     "converter": "converted",
     "training": "trained",
     "quantizer": "quantised",
 }
-# Of a provenance: where something lay and what was said of it, not what it is.
-_NO_CONTENT = ("name", "warnings")
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One variant that is needed, and what is known of it before anything runs.
-
-    Attributes:
-        key: names what determines its bytes; None if it cannot be made.
-        provenance: what it is made of.
-        kept: the same in the cache, or None.
-        imported: the user's finished file, or None.
-        failure: why it cannot be made, or None.
-        maker: who makes it, where it is to be made.
-        base: the float .tflite that the quantizer starts from; None for the fp32 made here.
-        recorded: False if nobody asked for it and others are made of it.
-    """
-
-    variant: str
-    key: str | None
-    provenance: Json
-    kept: Kept | None = None
-    imported: Path | None = None
-    failure: Failure | None = None
-    maker: Maker = "converter"
-    base: Path | None = None
-    recorded: bool = True
-
-    @property
-    def to_make(self) -> bool:
-        return self.kept is None and self.imported is None and self.failure is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +62,51 @@ def plan_variants(
         folder: where variants of this model are kept.
         seed: of whatever is drawn while variants are made.
 
-    Returns: one for each variant, in that order; fp32 may follow, which nobody asked for
-    and others are made of.
+    Returns: one for each variant, in that order; int8 and fp32 may follow, which nobody asked
+    for and others are made of.
 
     Raises: UserError where a file of the user's is missing, unreadable or wrong.
     """
     source = _find_source(model, variants, root, samples)
     floats = _float_file(model, variants, root)
-    planned = [
-        _imported(f"files.{variant}", variant, root / model.files[variant], folder)
-        if variant in model.files
-        else _planned(model, variant, source, floats, samples, seed, folder)
-        for variant in variants
-    ]
+
+    def plan(variant: str) -> Wanted:
+        if variant in model.files:
+            return _imported(f"files.{variant}", variant, root / model.files[variant], folder)
+        return _planned(model, variant, source, floats, samples, seed, folder)
+
+    planned = [plan(v) for v in variants if not _is_compiled(model, v)]
+    if any(_is_compiled(model, v) for v in variants):
+        planned = _with_compiled(planned, variants, plan, folder)
     lacks_fp32 = any(w.to_make and w.maker == "quantizer" and w.base is None for w in planned)
     if lacks_fp32 and not any(w.variant == "fp32" for w in planned):
         fp32 = _planned(model, "fp32", source, None, samples, seed, folder)
         planned.append(replace(fp32, recorded=False))
     return tuple(planned)
+
+
+def _is_compiled(model: ModelConfig, variant: str) -> bool:
+    return RECIPES[variant].compiled and variant not in model.files
+
+
+def _with_compiled(
+    planned: Sequence[Wanted],
+    variants: Sequence[str],
+    plan: Callable[[str], Wanted],
+    folder: Path,
+) -> list[Wanted]:
+    """The planned ones and int8-edgetpu, in the order of `variants`; its int8 may follow."""
+    known = {wanted.variant: wanted for wanted in planned}
+    int8 = known.get(EDGETPU_OF)
+    extra = []
+    if int8 is None:
+        int8 = replace(plan(EDGETPU_OF), recorded=False)
+        extra = [int8]
+    made = compiled(int8, folder)
+    if made.failure is not None:
+        # Nobody has asked for its int8 otherwise.
+        extra = []
+    return [*(known.get(variant, made) for variant in variants), *extra]
 
 
 def _find_source(
@@ -195,12 +196,12 @@ def _planned(
         return Wanted(variant, None, made_of, failure=failure)
     if maker == "training":
         made_of["qat"] = model.qat.model_dump(mode="json")
-    key = _key(made_of)
+    key = key_of(made_of)
     return Wanted(
         variant,
         key,
         made_of,
-        kept=_look_up(folder, variant, key, made_of),
+        kept=look_up_kept(folder, variant, key, made_of),
         maker=maker,
         base=source.path if of_tflite else None,
     )
@@ -248,8 +249,8 @@ def _imported(key_name: str, variant: str, path: Path, folder: Path) -> Wanted:
         "variant": variant,
         "source": {"name": path.name, "sha256": digest},
     }
-    key = _key(provenance)
-    return Wanted(variant, key, provenance, _look_up(folder, variant, key, provenance), path)
+    key = key_of(provenance)
+    return Wanted(variant, key, provenance, look_up_kept(folder, variant, key, provenance), path)
 
 
 def _check_file(key: str, path: Path) -> None:
@@ -260,26 +261,3 @@ def _check_file(key: str, path: Path) -> None:
         path.open("rb").close()
     except OSError as error:
         raise UserError(f"{key}: {path} cannot be read: {error.strerror}") from error
-
-
-def _look_up(folder: Path, variant: str, key: str, provenance: Json) -> Kept | None:
-    kept = look_up(folder, variant, key)
-    if kept is None:
-        return None
-    # A provenance that somebody edited no longer says what its file was made of.
-    try:
-        same = _key({name: kept.provenance.get(name) for name in provenance}) == key
-    except ValueError:
-        return None
-    return kept if same else None
-
-
-def _key(provenance: Json) -> str:
-    return sha256_of(
-        {
-            key: {k: v for k, v in value.items() if k not in _NO_CONTENT}
-            if key in ("source", "calibration", "train") and isinstance(value, Mapping)
-            else value
-            for key, value in provenance.items()
-        }
-    )

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from bench.metrics import Labels
 
 # Part of every cache key: raise it whenever a recipe gives other bytes than before.
 RECIPE_VERSION = 1
+
+# What int8-edgetpu is compiled of.
+EDGETPU: Final = "int8-edgetpu"
+EDGETPU_OF: Final = "int8"
 
 # The accuracy of a calibrated model does not grow beyond a few hundred samples.
 MAX_CALIBRATION_SAMPLES = 500
@@ -29,6 +34,8 @@ class Recipe:
             the others are too where the source itself is a .tflite.
         flex: TensorFlow ops are allowed in it, which no runtime without TensorFlow
             executes; where it has any, it is neither evaluated nor measured.
+        compiled: for the Edge TPU, whose delegate alone runs it: nothing on this machine can
+            answer for it.
     """
 
     variant: str
@@ -40,6 +47,12 @@ class Recipe:
     needs_training: bool = False
     by_quantizer: bool = False
     flex: bool = False
+    compiled: bool = False
+
+    @property
+    def by_name_only(self) -> bool:
+        """Made only where it is asked for by its name."""
+        return self.flex or self.compiled
 
 
 RECIPES = {
@@ -101,6 +114,14 @@ RECIPES = {
             "INT8",
             integer_only=True,
             needs_calibration=True,
+        ),
+        Recipe(
+            "int8-edgetpu",
+            "int8, compiled for the Coral Edge TPU",
+            "INT8",
+            "INT8",
+            needs_calibration=True,
+            compiled=True,
         ),
         Recipe(
             "select-tf-ops",

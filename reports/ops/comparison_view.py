@@ -80,10 +80,10 @@ def _compared_ops(
         (
             cut(op.op, OP_LENGTH),
             _us(op.ours, compared.ours),
-            _us(op.theirs, compared.theirs),
-            _signed(op.difference_us),
             _ran(op.ours),
+            _us(op.theirs, compared.theirs),
             _ran(op.theirs),
+            _signed(op.difference_us),
             cut(op.output),
         )
         for op in ops
@@ -92,10 +92,10 @@ def _compared_ops(
     columns = (
         Column("op"),
         Column(ours, right=True),
+        Column("by"),
         Column(theirs, right=True),
+        Column("by"),
         Column("difference", right=True),
-        Column(f"{ours} by"),
-        Column(f"{theirs} by"),
         Column("output", gives=True),
     )
     left = len(compared.ops) - len(rows)
@@ -111,11 +111,11 @@ def _compared_groups(compared: ProfileComparison, labels: tuple[str, str]) -> Ta
             cut(group.label),
             _group_us(group.ours, compared.ours),
             fmt.percent(compared.ours.share(group.ours.us), 1),
+            f"{group.ours.plain_ops}/{group.ours.ops}",
             _group_us(group.theirs, compared.theirs),
             fmt.percent(compared.theirs.share(group.theirs.us), 1),
-            _signed(group.difference_us),
-            f"{group.ours.plain_ops}/{group.ours.ops}",
             f"{group.theirs.plain_ops}/{group.theirs.ops}",
+            _signed(group.difference_us),
         )
         for group in compared.groups
     ]
@@ -123,13 +123,14 @@ def _compared_groups(compared: ProfileComparison, labels: tuple[str, str]) -> Ta
         Column("ops", gives=True),
         Column(ours, right=True),
         Column("share", right=True),
+        Column("plain", right=True),
         Column(theirs, right=True),
         Column("share", right=True),
+        Column("plain", right=True),
         Column("difference", right=True),
-        Column(f"{ours} on plain", right=True),
-        Column(f"{theirs} on plain", right=True),
     )
-    return TableView("By kind of op", columns, tuple(rows))
+    more = "plain: how many of these ops ran on plain kernels."
+    return TableView("By kind of op", columns, tuple(rows), more)
 
 
 def _group_us(side: SideTime, of: Summary) -> str:

@@ -56,15 +56,16 @@ class _Pen:
             table.add_column(
                 self.text(column.header),
                 justify="right" if column.right else "left",
-                no_wrap=not column.gives,
+                no_wrap=not (column.gives or column.wraps),
             )
         for row in given.rows:
-            table.add_row(*map(self._cell, row))
+            cells = zip(row, given.columns, strict=True)
+            table.add_row(*(self._cell(text, wraps=column.wraps) for text, column in cells))
         yield table
         if given.more:
             yield self.text(given.more, "dim")
 
-    def _cell(self, content: str) -> Text:
+    def _cell(self, content: str, *, wraps: bool) -> Text:
         cell = self.text(content)
-        cell.no_wrap, cell.overflow = True, "ellipsis"
+        cell.no_wrap, cell.overflow = not wraps, "fold" if wraps else "ellipsis"
         return cell

@@ -26,16 +26,20 @@ BEST_EFFORT = "~: by order and type of the steps within the delegate, not told b
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """header; right: numbers; gives: names, which are cut where a terminal is narrow."""
+    """header; right: numbers.
+
+    gives: names, which are cut where a terminal is narrow; wraps: which go on in the next line.
+    """
 
     header: str
     right: bool = False
     gives: bool = False
+    wraps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TableView:
-    """A table; `more` says what it leaves out, "" if nothing."""
+    """A table; `more` stands below it: what it leaves out, what a head means; "" if nothing."""
 
     title: str
     columns: tuple[Column, ...]
@@ -97,8 +101,8 @@ def overview(subjects: Sequence[tuple[str, Summary, Delegation | None]]) -> Prof
         types = summary.types
         rows.append(
             (
-                cut(title),
-                fmt.duration(summary.total_us),
+                fmt.visible(title),
+                took(summary.total_us, summary.cut_off_us),
                 fmt.percent(summary.share(summary.plain_us), 1),
                 fmt.ABSENT if found is None else found.verdict.value,
                 cut(types[0].type) if types else fmt.ABSENT,
@@ -106,9 +110,9 @@ def overview(subjects: Sequence[tuple[str, Summary, Delegation | None]]) -> Prof
             )
         )
     columns = (
-        Column("case"),
+        Column("case", wraps=True),
         Column("sum of ops", right=True),
-        Column("on plain kernels", right=True),
+        Column("plain", right=True),
         Column("delegated"),
         Column("slowest type", gives=True),
         Column("share", right=True),

@@ -20,6 +20,7 @@ _LOOKS: dict[str, tuple[str, Fill]] = {
     "int8-float-io": ("#bb55ff", "right"),
     "int8-qat": ("#cc79a7", "full"),
     "int16x8": ("#0072b2", "full"),
+    "int8-edgetpu": ("#4422aa", "left"),
     "select-tf-ops": ("#8800ff", "bottom"),
 }
 _OTHER: tuple[str, Fill] = ("#e69f00", "top")

@@ -59,6 +59,7 @@ def numerics_view(comparison: Comparison) -> NumericsView | None:
     Raises:
         ValueError: a number in the comparison cannot be shown.
     """
+    several = len({row.case.runner for row in comparison.rows}) > 1
     possible = [row for row in comparison.rows if row.not_applicable is None]
     without: dict[str, list[Row]] = {}
     for row in possible:
@@ -74,22 +75,27 @@ def numerics_view(comparison: Comparison) -> NumericsView | None:
         if r.answers is not None
     )
     return NumericsView(
-        rows=tuple(map(_cells, checked)),
+        rows=tuple(_cells(row, several) for row in checked),
         missing=tuple(
-            fmt.visible(f"Not checked ({_named(rows)}): {reason}.")
+            fmt.visible(f"Not checked ({_named(rows, several)}): {reason}.")
             for reason, rows in without.items()
         ),
         inputs=tuple(map(fmt.visible, inputs)),
     )
 
 
-def _named(rows: list[Row]) -> str:
+def _named(rows: list[Row], several: bool) -> str:
     if len(rows) > 3:
         return f"{len(rows)} cases"
-    return "; ".join(f"{row.case.label} on {place_text(row)}" for row in rows)
+    return "; ".join(f"{row.case.label} on {_where(row, several)}" for row in rows)
 
 
-def _cells(row: Row) -> tuple[Cell, ...]:
+def _where(row: Row, several: bool) -> str:
+    """The device, and the runner where a comparison has several."""
+    return f"{place_text(row)} by {row.case.runner}" if several else place_text(row)
+
+
+def _cells(row: Row, several: bool) -> tuple[Cell, ...]:
     case, found, judged = row.case, row.answers, row.numerics
     assert found is not None
     of = worst(found)
@@ -97,7 +103,7 @@ def _cells(row: Row) -> tuple[Cell, ...]:
     word = NumericsWord.UNKNOWN if judged is None else judged.word
     doubts = tuple(flag for flag in flags(row) if flag != WRONG)
     return (
-        *(Cell(fmt.visible(text)) for text in (case.model, case.variant, place_text(row))),
+        *(Cell(fmt.visible(text)) for text in (case.model, case.variant, _where(row, several))),
         Cell(delegate_text(row), doubts, tone=Tone.BAD if doubts else Tone.PLAIN),
         Cell(str(case.threads)),
         Cell(WRONG if wrong else word, tone=NUMERICS_TONES[word]),
