@@ -103,7 +103,7 @@ def test_json_is_strict_and_survives_the_trip(situation: str) -> None:
         raise AssertionError(word)
 
     assert json.loads(comparison_to_text(comparison), parse_constant=refuse) == document
-    assert document["schema"] == "edgebench-comparison/1"
+    assert document["schema"] == "edgebench-comparison/2"
     assert len(document["cases"]) == len(comparison.rows)
     assert [c["simulated"] for c in document["cases"]] == [r.simulated for r in comparison.rows]
 

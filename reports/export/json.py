@@ -29,7 +29,7 @@ from reports.model import (
     VariantSummary,
 )
 
-SCHEMA = "edgebench-comparison/1"
+SCHEMA = "edgebench-comparison/2"
 
 
 def comparison_to_json(comparison: Comparison) -> dict[str, Any]:

@@ -17,6 +17,7 @@ COLUMNS = (
     "type",
     "name",
     "avg_us",
+    "resolution_us",
     "share",
     "first_us",
     "min_us",
@@ -36,6 +37,8 @@ COLUMNS = (
 
 def profile_to_csv(profile: OpProfile, summary: Summary) -> str:
     """The rows that add up to a run; empty where something is not known.
+
+    Where it has a resolution_us, a time may be too small by that much: 0 is "less than it".
 
     Raises: ValueError where a number is not finite.
     """
@@ -58,6 +61,7 @@ def _line(profile: OpProfile, summary: Summary, row: MappedRow) -> dict[str, Val
         "type": given.type,
         "name": given.name,
         "avg_us": given.avg_us,
+        "resolution_us": summary.resolution_us or None,
         "share": summary.share(given.avg_us),
         "first_us": given.first_us,
         "min_us": given.min_us,

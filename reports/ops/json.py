@@ -41,6 +41,8 @@ def profile_to_json(
         "delegate_us": summary.delegate_us,
         "plain_us": summary.plain_us,
         "covered": summary.covered,
+        "resolution_us": summary.resolution_us or None,
+        "cut_off_us": summary.cut_off_us or None,
         "delegation": None if delegation is None else asdict(delegation),
         "rows": [
             {

@@ -26,14 +26,15 @@ _RESERVED = "results"
 def time_overlay(summary: Summary, graph: Graph) -> dict[str, Any]:
     """us per run of the model for each node of the main graph that has a time.
 
-    Raises: ValueError where no row has a node.
+    Raises: ValueError where no row has both.
     """
     times: dict[int, float] = {}
     for fact, row in _of_nodes(summary):
-        if row.row.avg_us is not None:
+        # A zero of a clock that cuts off is no time.
+        if row.row.avg_us or (row.row.avg_us == 0 and not summary.resolution_us):
             times[fact.index] = times.get(fact.index, 0.0) + row.row.avg_us
     if not times:
-        raise ValueError("no row of the profile could be mapped to a node of the model")
+        raise ValueError("no row of the profile has both a node of the model and a time")
     keys = _keys(graph)
     return {
         "results": {keys[node]: {"value": us} for node, us in sorted(times.items())},

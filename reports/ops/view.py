@@ -144,7 +144,7 @@ def _heads(profile: OpProfile, summary: Summary) -> Iterable[str]:
     if summary.cut_off_us:
         line += f" (up to {fmt.duration(summary.cut_off_us)} more was cut off)"
     if summary.covered is not None:
-        line += f", {fmt.percent(summary.covered, 1)} of a profiled run"
+        line += f", {_covered(profile, summary)} of a profiled run"
         line += f" ({fmt.duration(profile.invoke_us)})"
     if summary.too_coarse:
         line += "; no shares, since the profiler's clock is too coarse for ops this fast"
@@ -152,6 +152,15 @@ def _heads(profile: OpProfile, summary: Summary) -> Iterable[str]:
         plain, taken = summary.share(summary.plain_us), summary.share(summary.delegate_us)
         line += f"; {fmt.percent(taken, 1)} by a delegate, {fmt.percent(plain, 1)} by plain kernels"
     yield f"{line}."
+
+
+def _covered(profile: OpProfile, summary: Summary) -> str:
+    """The share of the run; two of them where cut off times leave it open."""
+    least = fmt.percent(summary.covered, 1)
+    if not summary.cut_off_us or not profile.invoke_us:
+        return least
+    most = min(1.0, (summary.total_us + summary.cut_off_us) / profile.invoke_us)
+    return f"{least} to {fmt.percent(most, 1)}"
 
 
 _OP_COLUMNS = (
