@@ -12,18 +12,17 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from bench.delegation.judge import judge
 from bench.errors import UnreadableOutput
 from bench.parsers.invoke_loop import (
     Nodes,
+    OfLaunch,
     Positive,
     Runtime,
     Sha256,
     Strict,
-    Text,
-    first_problem,
+    document_of,
 )
 from bench.runners.base import Answers
 
@@ -33,10 +32,8 @@ class _Output(Strict):
     quantization: tuple[float, int] | None
 
 
-class _Document(Strict):
+class _Document(OfLaunch):
     format: Literal["edgebench-answers/1"]
-    delegate: Text
-    threads: Positive
     model_sha256: Sha256
     runtime: Runtime
     samples: Positive
@@ -59,15 +56,7 @@ def parse_answers(
 
     Raises: UnreadableOutput naming the first thing that is missing, unknown or impossible.
     """
-    try:
-        document = _Document.model_validate_json(stdout)
-    except ValidationError as error:
-        raise UnreadableOutput(f"the document of the answers: {first_problem(error)}") from error
-    if (document.delegate, document.threads) != (delegate, threads):
-        raise UnreadableOutput(
-            f"the answers are of delegate {document.delegate}, {document.threads} threads; the "
-            f"launch was of {delegate}, {threads} threads"
-        )
+    document = document_of(_Document, stdout, "the document of the answers", delegate, threads)
     if archive is None:
         raise UnreadableOutput("the launch ended well and left no answers.npz")
     outputs = read_arrays(archive, len(document.outputs), document.samples)

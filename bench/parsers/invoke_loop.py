@@ -6,7 +6,7 @@ it: a number that cannot be placed is not used. bench.runners.invoke_loop writes
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -33,6 +33,16 @@ class Strict(BaseModel):
     """Every field required and typed, nothing else allowed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class OfLaunch(Strict):
+    """What every document says of its launch."""
+
+    delegate: Text
+    threads: Positive
+
+
+_Any = TypeVar("_Any", bound=OfLaunch)
 
 
 class Runtime(Strict):
@@ -120,13 +130,11 @@ class _Clock(Strict):
         return self
 
 
-class Timed(Strict):
+class Timed(OfLaunch):
     """What every document of a timed launch holds (invoke_loop.run_loop fills most of it)."""
 
     # First, so that a broken clock is named before the samples it broke.
     clock: _Clock
-    delegate: Text
-    threads: Positive
     model_sha256: Sha256
     runtime: Runtime
     inputs: Inputs
@@ -160,15 +168,7 @@ def parse(stdout: bytes, *, delegate: str, threads: int, log: str = "") -> Measu
     Raises:
         UnreadableOutput: naming the first thing that is missing, unknown or impossible.
     """
-    try:
-        document = _Document.model_validate_json(stdout)
-    except ValidationError as error:
-        raise UnreadableOutput(f"invoke_loop's document: {first_problem(error)}") from error
-    if (document.delegate, document.threads) != (delegate, threads):
-        raise UnreadableOutput(
-            f"invoke_loop's document is of delegate {document.delegate}, {document.threads} "
-            f"threads; the launch was of {delegate}, {threads} threads"
-        )
+    document = document_of(_Document, stdout, "invoke_loop's document", delegate, threads)
     nodes = document.nodes
     delegation = judge(
         document.delegate,
@@ -191,8 +191,25 @@ def p90_reason(count: int, invokes_per_sample: int) -> str | None:
     return None
 
 
-def first_problem(error: ValidationError) -> str:
-    """Where a document is not what it must be, and how, in one line."""
+def document_of(kind: type[_Any], stdout: bytes, what: str, delegate: str, threads: int) -> _Any:
+    """The document that a script printed, called `what` where it is not as it must be.
+
+    Raises: UnreadableOutput; also where it is of another delegate or number of threads than
+    the launch was.
+    """
+    try:
+        document = kind.model_validate_json(stdout)
+    except ValidationError as error:
+        raise UnreadableOutput(f"{what}: {_first_problem(error)}") from error
+    if (document.delegate, document.threads) != (delegate, threads):
+        raise UnreadableOutput(
+            f"{what} is of delegate {document.delegate}, {document.threads} threads; the launch "
+            f"was of {delegate}, {threads} threads"
+        )
+    return document
+
+
+def _first_problem(error: ValidationError) -> str:
     details = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in details["loc"])
     return f"{where}: {details['msg']}" if where else details["msg"]

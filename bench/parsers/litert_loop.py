@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from itertools import groupby
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from bench.delegation.compiled import judge_compiled_model
 from bench.delegation.model import Delegation
@@ -21,13 +21,13 @@ from bench.parsers.invoke_loop import (
     Count,
     Duration,
     Inputs,
+    OfLaunch,
     Positive,
     Runtime,
     Sha256,
     Strict,
-    Text,
     Timed,
-    first_problem,
+    document_of,
     measurement_of,
 )
 from bench.records import Measurement
@@ -92,11 +92,9 @@ class _Timing(Timed):
     profile_problem: str
 
 
-class _Profiling(Strict):
+class _Profiling(OfLaunch):
     format: _Format
     purpose: Literal["profile"]
-    delegate: Text
-    threads: Positive
     model_sha256: Sha256
     runtime: Runtime
     inputs: Inputs
@@ -109,20 +107,15 @@ class _Output(Strict):
     quantization: tuple[float, int] | None
 
 
-class _Answered(Strict):
+class _Answered(OfLaunch):
     format: _Format
     purpose: Literal["numerics"]
-    delegate: Text
-    threads: Positive
     model_sha256: Sha256
     runtime: Runtime
     samples: Positive
     inputs_sha256: Sha256
     outputs: list[_Output]
     told: _Told
-
-
-_Any = TypeVar("_Any", _Timing, _Profiling, _Answered)
 
 
 def parse(stdout: bytes, *, delegate: str, threads: int, log: str = "") -> Measurement:
@@ -135,7 +128,7 @@ def parse(stdout: bytes, *, delegate: str, threads: int, log: str = "") -> Measu
 
     Raises: UnreadableOutput naming the first thing that is missing, unknown or impossible.
     """
-    document = _document(_Timing, stdout, delegate, threads)
+    document = document_of(_Timing, stdout, "litert's document", delegate, threads)
     accelerator = delegate in ("gpu", "npu")
     if accelerator == (document.sync is None):
         raise UnreadableOutput("litert's document: sync goes with accelerators, and only them")
@@ -156,7 +149,7 @@ def parse(stdout: bytes, *, delegate: str, threads: int, log: str = "") -> Measu
 
 def parse_profile(stdout: bytes, *, delegate: str, threads: int, log: str = "") -> Profiled:
     """Read the document of a profiling launch; see `parse`."""
-    document = _document(_Profiling, stdout, delegate, threads)
+    document = document_of(_Profiling, stdout, "litert's document", delegate, threads)
     profile = _profile(document.profile, threads, timed=True)
     if not profile.regular:
         raise UnreadableOutput("litert's document: the profiler told no op")
@@ -167,7 +160,7 @@ def parse_answered(
     stdout: bytes, archive: bytes | None, *, delegate: str, threads: int, log: str = ""
 ) -> Answers:
     """Read the document of a numerics launch and its answers.npz (None: not there); see `parse`."""
-    document = _document(_Answered, stdout, delegate, threads)
+    document = document_of(_Answered, stdout, "litert's document", delegate, threads)
     if archive is None:
         raise UnreadableOutput("the launch ended well and left no answers.npz")
     outputs = read_arrays(archive, len(document.outputs), document.samples)
@@ -179,19 +172,6 @@ def parse_answered(
         quantization=quantization,
         delegation=_judged(document.told, delegate, log, None),
     )
-
-
-def _document(kind: type[_Any], stdout: bytes, delegate: str, threads: int) -> _Any:
-    try:
-        document = kind.model_validate_json(stdout)
-    except ValidationError as error:
-        raise UnreadableOutput(f"litert's document: {first_problem(error)}") from error
-    if (document.delegate, document.threads) != (delegate, threads):
-        raise UnreadableOutput(
-            f"litert's document is of delegate {document.delegate}, {document.threads} threads; "
-            f"the launch was of {delegate}, {threads} threads"
-        )
-    return document
 
 
 def _judged(told: _Told, delegate: str, log: str, profile: OpProfile | None) -> Delegation:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from bench.identity import Case, canonical_json
+from bench.identity import Case
 from bench.parsers.litert_loop import parse, parse_answered, parse_profile
 from bench.records import Failure, Measurement, Outcome, Purpose
 from bench.runners import scripts
@@ -53,7 +53,7 @@ class LitertRunner:
     def cannot(self, spec: LaunchSpec) -> str | None:
         """Why there is no launch of the spec's purpose, or None if there is one."""
         if spec.purpose is Purpose.TRACE:
-            return "litert has no launch for trace"
+            return "litert makes no trace"
         if spec.purpose is Purpose.PROFILE and spec.case.delegate.name in ("gpu", "npu"):
             return "LiteRT's profiler sees nothing of accelerators"
         return _one_thread(spec.case)
@@ -66,26 +66,8 @@ class LitertRunner:
         """
         if problem := not_applicable(spec.case, "local"):
             raise ValueError(problem)
-        document = {**scripts.case_document(spec), "purpose": str(spec.purpose)}
-        files = {script.name: script for script in _SCRIPTS} | {"model.tflite": spec.model}
-        results: tuple[str, ...] = ()
-        if spec.purpose is Purpose.NUMERICS:
-            if spec.samples is None:
-                raise ValueError("a numerics launch needs samples")
-            files |= {scripts.ANSWERS.name: scripts.ANSWERS, "samples.npz": spec.samples}
-            document |= {"samples": "samples.npz"}
-            results = (ANSWERS,)
-        else:
-            if spec.inputs is not None:
-                files["inputs.npz"] = spec.inputs
-            document |= scripts.measured_document(spec)
-        return LaunchFiles(
-            # As in bench.runners.loop: the script's own directory is first on its path.
-            argv=("{python}", scripts.LITERT_LOOP.name, "spec.json"),
-            files=files,
-            texts={"spec.json": canonical_json(document)},
-            env={"EDGEBENCH_PAD": scripts.padding(spec.launch_key)},
-            results=results,
+        return scripts.laid_out(
+            spec, scripts.LITERT_LOOP, beside=_SCRIPTS, purpose={"purpose": str(spec.purpose)}
         )
 
     def read(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.identity import canonical_json
 from bench.parsers.answers import parse_answers
 from bench.parsers.invoke_loop import parse
 from bench.records import Failure, Measurement, Outcome, Purpose
@@ -39,7 +38,7 @@ class InvokeLoopRunner:
             return None
         if spec.purpose is Purpose.PROFILE and spec.case.delegate.name in ("none", "xnnpack"):
             return _PROFILER.cannot(spec)
-        return f"{self.kind} has no launch for {spec.purpose} of {spec.case.delegate.name}"
+        return f"{self.kind} makes no {spec.purpose} of {spec.case.delegate.name}"
 
     def prepare(self, spec: LaunchSpec) -> LaunchFiles:
         """Lay out the script, the model, the inputs and the spec.
@@ -54,30 +53,8 @@ class InvokeLoopRunner:
             raise ValueError(problem)
         if spec.purpose is Purpose.PROFILE:
             return _PROFILER.prepare(spec)
-        document = scripts.case_document(spec)
-        files = {"invoke_loop.py": SCRIPT, "model.tflite": spec.model}
-        script = "invoke_loop.py"
-        results: tuple[str, ...] = ()
-        if spec.purpose is Purpose.NUMERICS:
-            if spec.samples is None:
-                raise ValueError("a numerics launch needs samples")
-            script, results = "invoke_answers.py", (ANSWERS,)
-            files |= {script: scripts.ANSWERS, "samples.npz": spec.samples}
-            document |= {"samples": "samples.npz"}
-        else:
-            if spec.inputs is not None:
-                files["inputs.npz"] = spec.inputs
-            document |= scripts.measured_document(spec)
-        return LaunchFiles(
-            # Neither -P (Python 3.11) nor -I (hides what `pip install --user` put on a
-            # board): the first entry of sys.path is the script's own directory, and only
-            # files of ours lie in it.
-            argv=("{python}", script, "spec.json"),
-            files=files,
-            texts={"spec.json": canonical_json(document)},
-            env={"EDGEBENCH_PAD": scripts.padding(spec.launch_key)},
-            results=results,
-        )
+        script = scripts.ANSWERS if spec.purpose is Purpose.NUMERICS else SCRIPT
+        return scripts.laid_out(spec, script, beside=(SCRIPT,), purpose={})
 
     def read(
         self, spec: LaunchSpec, output: RawOutput

@@ -6,15 +6,17 @@ import dataclasses
 import functools
 import hashlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import UnreadableOutput
-from bench.records import Failure, Outcome
-from bench.runners.base import LaunchSpec, RawOutput
+from bench.identity import canonical_json
+from bench.records import Failure, Outcome, Purpose
+from bench.runners.base import LaunchFiles, LaunchSpec, RawOutput
+from bench.runners.invoke_answers import RESULT
 
 INVOKE_LOOP = Path(__file__).with_name("invoke_loop.py")
 ANSWERS = Path(__file__).with_name("invoke_answers.py")
@@ -40,24 +42,51 @@ class _FailureDocument(BaseModel):
     failure: _FailureText
 
 
-def case_document(spec: LaunchSpec) -> dict[str, Any]:
-    """What every script is told of the case; the model lies beside it as model.tflite."""
+def laid_out(
+    spec: LaunchSpec, script: Path, *, beside: Iterable[Path], purpose: Mapping[str, str]
+) -> LaunchFiles:
+    """The files and the argv of a launch of a script.
+
+    Args:
+        beside: what the script imports.
+        purpose: what the script is told of it, where it has several.
+
+    Raises: ValueError for a NUMERICS launch without samples.
+    """
     delegate = spec.case.delegate
-    return {
+    document: dict[str, Any] = {
         "model": "model.tflite",
         "delegate": delegate.name,
         "delegate_options": dict(delegate.options),
         "threads": spec.case.threads,
         "input_shapes": {name: list(shape) for name, shape in spec.case.input_shapes},
+        **purpose,
     }
-
-
-def measured_document(spec: LaunchSpec) -> dict[str, Any]:
-    """What a script is told of inputs and limits; a file of inputs lies there as inputs.npz."""
-    limits = dataclasses.asdict(spec.limits)
-    del limits["timeout_s"]  # the launch's deadline, kept by whoever started it
-    inputs = None if spec.inputs is None else "inputs.npz"
-    return {"inputs": inputs, "seed": spec.seed, "limits": limits}
+    files = {path.name: path for path in (script, *beside)} | {"model.tflite": spec.model}
+    results: tuple[str, ...] = ()
+    if spec.purpose is Purpose.NUMERICS:
+        if spec.samples is None:
+            raise ValueError("a numerics launch needs samples")
+        files |= {ANSWERS.name: ANSWERS, "samples.npz": spec.samples}
+        document |= {"samples": "samples.npz"}
+        results = (RESULT,)
+    else:
+        limits = dataclasses.asdict(spec.limits)
+        del limits["timeout_s"]  # the launch's deadline, kept by whoever started it
+        inputs = None if spec.inputs is None else "inputs.npz"
+        if spec.inputs is not None:
+            files["inputs.npz"] = spec.inputs
+        document |= {"inputs": inputs, "seed": spec.seed, "limits": limits}
+    return LaunchFiles(
+        # Neither -P (Python 3.11) nor -I (hides what `pip install --user` put on a board):
+        # the first entry of sys.path is the script's own directory, and only files of ours
+        # lie in it.
+        argv=("{python}", script.name, "spec.json"),
+        files=files,
+        texts={"spec.json": canonical_json(document)},
+        env={"EDGEBENCH_PAD": _padding(spec.launch_key)},
+        results=results,
+    )
 
 
 @functools.cache
@@ -97,7 +126,7 @@ def judged(
         return _failed(Outcome.UNREADABLE, "unreadable", str(error), tail)
 
 
-def padding(launch_key: str) -> str:
+def _padding(launch_key: str) -> str:
     """0 to 4095 characters: moves the stack, so that its layout varies over the launches.
 
     Mytkowicz et al. 2009: the size of the environment alone can change a time by percents.
