@@ -71,7 +71,9 @@ def test_plain_kernels_xnnpack_and_a_gpu_that_is_none(tmp_path: Path) -> None:
         # Other tests may run at the same time.
         assert row.p50_us is not None or "no clean launch" in str(row.failure)
         assert row.numerics is not None, row.numerics_reason
-        assert row.numerics.word is NumericsWord.OK, row.numerics.reasons
+        # Classes of random weights are nearly tied: integers may differ, and not be wrong.
+        right = [NumericsWord.OK] if variant == "fp32" else [NumericsWord.OK, NumericsWord.DIFFERS]
+        assert row.numerics.word in right, row.numerics.reasons
         assert row.answers is not None
         assert row.answers.accuracy is not None
         assert row.answers.accuracy.samples == 16
