@@ -22,6 +22,7 @@ from bench.parsers.benchmark_litert import parse_compiled
 from bench.parsers.benchmark_model import check_count, parse_classic, parse_logcat
 from bench.parsers.benchmark_proto import parse_result, parse_runtime_info
 from bench.parsers.count_line import CountLine, parse_count_line
+from bench.parsers.interpreter_state import parse_states
 from bench.parsers.op_profile import parse_profile_text
 from bench.parsers.op_proto import parse_profile_proto
 from bench.parsers.runtime_log import parse_log
@@ -39,6 +40,10 @@ _PIECES = (
     b"Replacing 4 out of 6 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 5 "
     b"partitions for subgraph 0 (main).\n",
     b"============================== Run Order ==============================\n",
+    b"-----------Subgraph-0 has 12 tensors and 7 nodes------------\n",
+    b"Execution plan as the list of 3 nodes invoked in-order: [0,2-3]\n",
+    b"INFO: Inference timings in us: Init: 808, First inference: 36, Warmup (avg): 18.0773, "
+    b"Inference (avg): 18.2342\n",
 )  # fmt: skip
 
 
@@ -199,8 +204,16 @@ def _binary(pattern: str) -> Callable[[random.Random], bytes]:
     return lambda chance: mutated(chance, chance.choice(_files(pattern)))
 
 
+_LOGCATS = (
+    b"10-09 08:59:55.012  1234  4711 I tflite  : ",
+    b"I/tflite  ( 1234): ",
+    b"2026-10-09 08:59:55.012  1234-4711  tflite      org.some.app         I  ",
+    b"\x1b[38;5;40m2026-10-09 08:59:55.012 1234-4711/org.some.app I/tflite: ",
+)
+
+
 def _logcat(chance: random.Random, text: bytes) -> bytes:
-    prefix = chance.choice((b"10-09 08:59:55.012  1234  4711 I tflite  : ", b"I/tflite  ( 1234): "))
+    prefix = chance.choice(_LOGCATS)
     lines = []
     for line in text.split(b"\n"):
         pid = chance.choice((b"1234", b"1234", b"1234", b"77"))
@@ -315,5 +328,10 @@ _TARGETS: tuple[_Target, ...] = (
     ("compiled", lambda data: parse_compiled(data, data), _text),
     ("logcat", parse_logcat, lambda chance: _logcat(chance, _text(chance))),
     ("count line", _read_count, _count),
+    (
+        "state",
+        lambda data: parse_states(data.decode("utf-8", "replace").split("\n")),
+        _binary("14h*/stdout"),
+    ),
 )
-_WEIGHTS = (12, 3, 1, 2, 2, 2, 1, 1, 1, 5)
+_WEIGHTS = (12, 3, 1, 2, 2, 2, 1, 1, 1, 5, 1)

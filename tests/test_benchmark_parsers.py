@@ -272,9 +272,9 @@ class TestRuntimeLog:
             "INFO: Initialized OpenCL-based API.\n"
         )
         assert log.gpu_refused == {
-            "CAST": "Not supported Cast case.",
-            "CUSTOM TFLite_Detection_PostProcess": "Unsupported.",
-            "DEQUANTIZE": "not said",
+            "CAST": ("Not supported Cast case.",),
+            "CUSTOM TFLite_Detection_PostProcess": ("Unsupported.",),
+            "DEQUANTIZE": ("",),
         }
         assert log.gpu_nodes == (49, 3)
         assert log.created == ("GPU",)
@@ -286,7 +286,7 @@ class TestRuntimeLog:
             "First 0 operations will run on the GPU, and the remaining 81 on the CPU.\n"
         )
         assert (log.gpu_refused, log.gpu_nodes) == (
-            {"MAXIMUM": "Operation is not supported."},
+            {"MAXIMUM": ("Operation is not supported.",)},
             (0, 81),
         )
         none = parse_log(

@@ -120,10 +120,8 @@ CUSTOM Foo: Operation is not supported.
 def test_what_the_gpu_refuses_is_kept_with_every_reason() -> None:
     found = judged("gpu", tool(Applied("GPU", "partially", 1), log=GPU_LOG))
     assert found.unsupported == (
-        Refusal(
-            "CAST",
-            "Not supported Cast case.; OP is supported, but tensor type/shape isn't compatible.",
-        ),
+        Refusal("CAST", "Not supported Cast case."),
+        Refusal("CAST", "OP is supported, but tensor type/shape isn't compatible."),
         Refusal("CUSTOM Foo", "Operation is not supported."),
     )
     assert judged("xnnpack", tool(log=GPU_LOG)).unsupported == ()
@@ -175,7 +173,8 @@ def test_what_nnapi_refuses() -> None:
     found = judged("nnapi", tool(Applied("NNAPI", "partially", 1), log=log, accelerators=("x",)))
     assert found.verdict is PARTIAL
     assert found.unsupported == (
-        Refusal("CAST", "Android sdk version too low; unsupported type"),
+        Refusal("CAST", "Android sdk version too low"),
+        Refusal("CAST", "unsupported type"),
         Refusal("TOPK_V2", "no"),
     )
     assert found.accelerators == ("x",)
@@ -523,4 +522,4 @@ def test_a_compiled_model_counts_nodes_by_its_profile() -> None:
 def test_messages_of_the_compiled_model_are_read() -> None:
     found = judge_compiled_model("gpu", fully_accelerated=True, messages=GPU_LOG)
     assert (found.verdict, found.delegated_nodes, found.total_nodes) == (PARTIAL, 49, 52)
-    assert len(found.unsupported) == 2
+    assert {item.op for item in found.unsupported} == {"CAST", "CUSTOM Foo"}

@@ -59,7 +59,7 @@ def _figures(figures: Figures) -> str:
     return (
         f"p50 {_time(figures.p50, step)}{p90}, p95 {_time(figures.p95, step)}, mean "
         f"{_time(figures.avg, step)}, {_time(figures.min, step)} to {_time(figures.max, step)}, "
-        f"{figures.count} runs{_WORTH[figures.source]}"
+        f"{ABSENT if figures.count is None else figures.count} runs{_WORTH[figures.source]}"
     )
 
 

@@ -81,7 +81,8 @@ def judge_tool(
 
     Args:
         requested: name of the delegate that was asked for; "none" for plain kernels.
-        graph: the tool's list of nodes, None where it writes none.
+        graph: the tool's list of nodes in a file, None where it writes none; what it prints
+            of them is in the output.
         compiled: of the CompiledModel tool, which says nothing of nodes in its text.
         profile: of the same run, where ops were profiled.
 
@@ -133,8 +134,9 @@ def _of_tool(
     requested: str, output: ToolOutput, graph: RuntimeGraph | None, compiled: bool
 ) -> Iterator[Finding]:
     created = made(requested, output)
-    if graph is not None:
-        yield from_graph(requested, graph, created=created)
+    for nodes in dict.fromkeys((graph, *output.text.graphs)):
+        if nodes is not None:
+            yield from_graph(requested, nodes, created=created)
     yield from from_log(requested, output.log)
     yield from from_tool(requested, output, compiled=compiled)
     yield from from_adapter(requested, output.log)

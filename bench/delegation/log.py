@@ -9,13 +9,11 @@ from collections.abc import Iterator
 
 from bench.delegation.finding import Counts, Finding, lines
 from bench.delegation.model import Coverage, EvidenceSource, Refusal
-from bench.delegation.names import is_meant, is_own
+from bench.delegation.names import created_as, is_meant, is_own
 from bench.format import counted
 from bench.parsers.runtime_log import Replaced, RuntimeLog
 
 _MAX_REASONS = 20
-# Words of "Created TensorFlow Lite ... delegate for X".
-_CREATED_AS = {"xnnpack": "CPU", "gpu": "GPU", "nnapi": "NNAPI", "hexagon": "Hexagon"}
 _NOT_LOADED = {"gpu": "GPU", "npu": "NPU"}
 
 
@@ -23,17 +21,17 @@ def from_log(requested: str, log: RuntimeLog) -> Iterator[Finding]:
     """What the log says of the delegate that was asked for; nothing for plain kernels."""
     if requested == "none":
         return
-    undone = log.restored and requested != "xnnpack"
+    failed = [
+        f"{name} could not be applied." for name in log.not_applied if is_meant(requested, name)
+    ]
+    undone = bool(failed) or (log.restored and requested != "xnnpack")
     if requested == "gpu" and log.gpu_nodes is not None:
         yield _messages(log.gpu_nodes, undone)
     if (refused := _refused(requested, log)) is not None:
         yield refused
     if (found := _replacing(requested, log.replaced, undone)) is not None:
         yield found
-    failed = [
-        f"{name} could not be applied." for name in log.not_applied if _means(requested, name)
-    ]
-    if undone:
+    if log.restored and requested != "xnnpack":
         failed.append("A delegate failed, and the runtime gave all nodes back to the processor.")
     if _NOT_LOADED.get(requested) in log.not_loaded:
         failed.append(f"The runtime could not load the {requested.upper()} accelerator.")
@@ -41,13 +39,9 @@ def from_log(requested: str, log: RuntimeLog) -> Iterator[Finding]:
         failed += log.nnapi_missing
     if failed:
         yield Finding(lines(EvidenceSource.LOG, Coverage.NONE, *failed))
-    if _CREATED_AS.get(requested) in log.created:
+    if requested in map(created_as, log.created):
         line = f"The log says that {requested} was made; that alone proves no node."
         yield Finding(lines(EvidenceSource.LOG, None, line))
-
-
-def _means(requested: str, name: str) -> bool:
-    return is_meant(requested, name) or is_own(requested, name)
 
 
 def _coverage(nodes: int, total: int) -> Coverage:
@@ -80,10 +74,13 @@ def _refused(requested: str, log: RuntimeLog) -> Finding | None:
     name, refused = by_delegate.get(requested, ("", {}))
     if not refused:
         return None
-    texts = [f"Refused by the {name} delegate: {op}: {why}" for op, why in sorted(refused.items())]
+    refusals = [Refusal(op, why) for op, reasons in sorted(refused.items()) for why in reasons]
+    texts = [
+        f"Refused by the {name} delegate: {item.op}" + (item.reason and f": {item.reason}")
+        for item in refusals
+    ]
     return Finding(
-        lines(EvidenceSource.MESSAGES, None, *texts[:_MAX_REASONS]),
-        unsupported=tuple(Refusal(op, why) for op, why in sorted(refused.items())),
+        lines(EvidenceSource.MESSAGES, None, *texts[:_MAX_REASONS]), unsupported=tuple(refusals)
     )
 
 

@@ -24,15 +24,26 @@ _TOOL_NAMES = {
     "edgetpu": {"EXTERNAL", "NNAPI"},
 }
 # How delegates name themselves in the runtime's log and node list; "external" may be any
-# but XNNPACK.
+# but those that the runtime applies by itself.
 _OWN_NAMES = {
     "xnnpack": _XNNPACK,
     "ynnpack": re.compile(r"ynnpack", re.IGNORECASE),
-    "gpu": re.compile(r"gpu|opencl|vulkan|metal|ml_?drift", re.IGNORECASE),
+    # LiteRT's accelerators: LITERT_CL, LITERT_OPENGL, LITERT_METAL and so on.
+    "gpu": re.compile(r"gpu|opencl|opengl|vulkan|metal|ml_?drift|litert_cl\b", re.IGNORECASE),
     "nnapi": re.compile(r"nnapi", re.IGNORECASE),
     "npu": re.compile(r"npu|dispatch", re.IGNORECASE),
     "hexagon": re.compile(r"hexagon", re.IGNORECASE),
     "coreml": re.compile(r"core ?ml", re.IGNORECASE),
+    "flex": re.compile(r"flex", re.IGNORECASE),
+}
+# Words of "Created TensorFlow Lite delegate for X".
+_CREATED_AS = {
+    "CPU": "xnnpack",
+    "GPU": "gpu",
+    "Metal": "gpu",
+    "NNAPI": "nnapi",
+    "Hexagon": "hexagon",
+    "select TF ops": "flex",
 }
 _FLAG = re.compile(
     r"--(?:use_(\w+?)(?:[= ](?:true|1))?|(external_delegate|stable_delegate)_\w+=.+)"
@@ -45,6 +56,19 @@ def known() -> tuple[str, ...]:
     return (*_TOOL_NAMES, "npu")
 
 
+def created_as(word: str) -> str | None:
+    """Name of the delegate that the runtime's log says was created for X, or None."""
+    return _CREATED_AS.get(word)
+
+
+def is_applied_unasked(name: str) -> bool:
+    """Whether the runtime applies a delegate that calls itself so without being told.
+
+    XNNPACK, and Flex, which runs the ops of TensorFlow where a model has some.
+    """
+    return is_xnnpack(name) or is_own("flex", name)
+
+
 def is_xnnpack(name: str) -> bool:
     """Whether a delegate that calls itself so is XNNPACK."""
     return bool(_XNNPACK.search(name))
@@ -53,7 +77,7 @@ def is_xnnpack(name: str) -> bool:
 def is_own(requested: str, name: str) -> bool:
     """Whether a delegate that calls itself so is the one that was asked for."""
     pattern = _OWN_NAMES.get(requested)
-    return not is_xnnpack(name) if pattern is None else bool(pattern.search(name))
+    return not is_applied_unasked(name) if pattern is None else bool(pattern.search(name))
 
 
 def is_meant(requested: str, tool_name: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from bench.delegation.finding import Counts, Finding, lines
 from bench.delegation.model import Coverage, EvidenceSource
-from bench.delegation.names import is_own, is_xnnpack
+from bench.delegation.names import is_applied_unasked, is_own
 from bench.format import counted
 from bench.parsers.benchmark_proto import RuntimeGraph
 
@@ -99,7 +99,7 @@ def from_graph(requested: str, graph: RuntimeGraph, *, created: bool) -> Finding
     strange = {
         delegates[number].delegate
         for number in runs & set(delegates) - mine
-        if not is_xnnpack(delegates[number].delegate)
+        if not is_applied_unasked(delegates[number].delegate)
     }
     if strange and not mine:
         reason = f"Delegates at work that edgebench does not know: {', '.join(sorted(strange))}."

@@ -13,6 +13,7 @@ from bench.parsers.benchmark_model import Applied, ToolOutput
 _REFUSES = re.compile(
     r"is unsupported on this platform|[Cc]ould not create|must be set for the provided"
 )
+_NO_FALLBACK = re.compile(r"Disallowed CPU fallback detected")
 _EXTENTS = {
     "completely": (Coverage.FULL, "the model graph will be completely executed by it"),
     "partially": (Coverage.PARTIAL, "the model graph will be partially executed by it"),
@@ -34,8 +35,12 @@ def from_tool(requested: str, output: ToolOutput, *, compiled: bool) -> Iterator
     refusing = refusals(requested, output)
     if refusing and said is None:
         yield Finding(lines(EvidenceSource.TOOL, Coverage.NONE, *refusing))
-    # XNNPACK is applied without being asked for: its flag proves nothing.
-    if requested == "xnnpack":
+    if made(requested, output) and any(map(_NO_FALLBACK.search, output.log.errors)):
+        # All nodes in two pieces are refused too.
+        line = "The tool ended because the delegate did not take all nodes in one piece."
+        yield Finding(lines(EvidenceSource.TOOL, None, line))
+    # What the runtime applies by itself is not asked for: no flag and no silence proves a thing.
+    if requested in ("xnnpack", "flex"):
         return
     flag = unread_flag(requested, output)
     if flag:

@@ -121,7 +121,10 @@ def _pairs(ours: Graph, theirs: Graph) -> tuple[dict[int, int], str]:
     ] == [op.outputs for op in theirs.ops]:
         return {op.index: op.index for op in ours.ops}, "node"
     aligned = align(ours, theirs)
-    return aligned.ops, f"the {aligned.how} of ops" if aligned.ops else "nothing that both have"
+    return (
+        aligned.ops,
+        f"the {aligned.how} of ops" if aligned.ops else "the structure of their graphs",
+    )
 
 
 def _of_nodes(summary: Summary) -> dict[int, OpTime]:

@@ -53,8 +53,8 @@ class Figure:
         ops: names; count: how many of them on the slower side (FALLBACK: on plain kernels).
         on_plain: whether plain kernels ran all of them on the slower side.
         slower_share, faster_share: of the time of all ops of their side.
-        part: of the difference between the two sums, 1 is all of it; may exceed it where
-            other ops are faster.
+        part: of the difference between the two sums, or of that in the times that say who is
+            slower where it is larger; 1 is all of it; may exceed it where other ops are faster.
     """
 
     cause: Cause
@@ -123,11 +123,13 @@ def explain(one: Side, other: Side) -> Explanation:
     if one.summary.too_coarse or other.summary.too_coarse:
         line = "The profiles do not say why: their clock is too coarse for ops this fast."
         return Explanation(slow.label, fast.label, (*beware, head, line), (), 0.0)
+    # Ops that take hardly any of a run do not explain by how much it is slower.
+    told = max(difference, times[1] - times[0])
     figures = tuple(
         figure
         for item in group(slow.summary, fast.summary)
         if item.difference_us > _cut_off_us(item, slow, fast)
-        and (figure := _figure(item, slow, fast, difference)).part >= _CAUSE
+        and (figure := _figure(item, slow, fast, told)).part >= _CAUSE
     )
     explained = min(1.0, sum(figure.part for figure in figures))
     lines = [*beware, head, *(_sentence(figure, slow, fast) for figure in figures)]

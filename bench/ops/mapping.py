@@ -9,6 +9,7 @@ from enum import StrEnum
 from bench.errors import EdgebenchError
 from bench.format import counted
 from bench.ops.align import align_rows
+from bench.ops.kernels import is_known
 from bench.ops.model import OpKind, OpProfile, OpRow, OpTable
 from bench.tflite.graph import Graph, TfliteModel
 
@@ -137,8 +138,16 @@ def _map_table(table: OpTable, graph: Graph) -> tuple[list[_Found], list[str]]:
     aligned = align_rows([table.rows[k] for k in sequence], [exact[k] for k in sequence], graph)
     if aligned is None:
         return found, ["Too many rows and nodes to align."]
-    for k, node in zip(sequence, aligned, strict=True):
-        if table.rows[k].kind is OpKind.DELEGATE_OP and node is not None:
+    known = [k for k in inner if is_known(table.rows[k].type)]
+    nodes = dict(zip(sequence, aligned, strict=True))
+    placeable = sum(nodes[k] is not None for k in known)
+    if 2 * placeable < len(known):
+        return found, [
+            f"Only {placeable} of {counted(len(known), 'row')} within the delegate can be nodes of"
+            " this file: it may not be the model that was profiled, and none is told for them."
+        ]
+    for k in inner:
+        if (node := nodes[k]) is not None:
             found[k] = (Match.BEST_EFFORT, node)
     placed = sum(found[k][1] is not None for k in inner)
     note = (

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
 
 from bench.delegation.judge import judge_tool
-from bench.delegation.model import Coverage, Delegation, Evidence, EvidenceSource
-from bench.delegation.names import applied, asked_by_flag, is_own, known
+from bench.delegation.model import Coverage, Delegation, Evidence
+from bench.delegation.names import applied, asked_by_flag, created_as, is_own, known
 from bench.ops.model import OpProfile
 from bench.parse.lines import COMPILED_LINE
 from bench.parse.model import ParsedDelegation
 from bench.parsers.benchmark_model import ToolOutput
 from bench.parsers.benchmark_proto import RuntimeGraph
+from bench.parsers.runtime_log import RuntimeLog
 
 # Titles under which the tool prints the flags that are set: "Use gpu: [1]".
 _USE = re.compile(r"(?:[A-Z]+: )?Use (?:legacy )?(\w+) ?: \[1\]")
@@ -22,18 +22,8 @@ _STABLE = re.compile(r"(?:[A-Z]+: )?(?:Delegate|Stable delegate) settings file[\
 _ACCELERATOR_ONLY = re.compile(r"`--use_nnapi=true` must be set for the provided NNAPI accel")
 # Only the CompiledModel tool that was asked for an NPU says where it looks for it.
 _NPU = re.compile(r"(?:[A-Z]+: )?\[benchmark_litert_model\.cc:\d+\] dispatch_library_path:")
-_GPU = re.compile(r"(?:[A-Z]+: )?\[gpu_registry\.cc:\d+\] Attempting to load GPU accelerator")
-_FAILED = re.compile(r"(?:ERROR: )?Failed to apply (\S+) delegate\.")
-_REPLACING = re.compile(
-    r"(?:[A-Z]+: )?(?:\[[\w/.]+:\d+\] )?Replacing (\d+)(?: out of \d+)? node\(s\) with delegate "
-    r"\((.*?)\) node, yielding (\d+) partitions(?: for subgraph 0\b|\.|\b(?! for subgraph))"
-)
-_SIMPLE = re.compile(
-    r"(?:[A-Z]+: )?(\S+) delegate: \d+ nodes delegated out of \d+ nodes(?: with|, with) "
-    r"(\d+) partitions"
-)
-# What "Created TensorFlow Lite ... for X" calls them; CPU is XNNPACK's.
-_CREATED = {"cpu": "xnnpack", "hexagon": "hexagon", "metal": "gpu"}
+# Since LiteRT 2.2 it registers only what it was asked for, each in a file of its own.
+_GPU = re.compile(r"(?:[A-Z]+: )?\[gpu_registry\.cc:\d+\] ")
 _MAX_ACCELERATORS = 32
 _UNHEARD_OF = "a name of no delegate"
 
@@ -54,16 +44,17 @@ def delegations(
         compiled: of the CompiledModel tool.
         option: name of the run in the performance-options tool.
     """
+    if graph is None:
+        graph = next(iter(output.text.graphs), None)
     asked = dict.fromkeys(_asked(lines, output, compiled=compiled, option=option))
     took = [name for name in dict.fromkeys(_took(output, graph)) if name not in asked]
     if "external" in asked:
         # What an external library calls its delegate is its own affair.
-        took = [name for name in took if name == "xnnpack"]
+        took = [name for name in took if name in ("xnnpack", "flex")]
     found = []
     for name in (*asked, *took):
         delegation = judge_tool(name, output, graph, compiled=compiled, profile=profile)
-        delegation = _given_up(name, delegation, lines)
-        found.append(_parsed(delegation, lines, output, graph, explicit=name in asked))
+        found.append(_parsed(delegation, output, graph, explicit=name in asked))
     return tuple(found)
 
 
@@ -98,38 +89,24 @@ def _asked(
 
 def _took(output: ToolOutput, graph: RuntimeGraph | None) -> list[str]:
     """Names by what the runtime's log and node list tell of delegates at work."""
-    names = [_CREATED.get(word.lower(), word.lower()) for word in output.log.created]
+    names = [name for word in output.log.created if (name := created_as(word))]
     names += ["gpu"] if output.log.adapter or output.log.gpu_nodes else []
     own = [item.delegate for item in output.log.replaced]
     own += [node.delegate for node in graph.nodes if node.delegate] if graph else []
     for name in own:
         # Of some that can be asked for nobody knows what they call themselves.
-        known_names = (n for n in known() if is_own(n, name) and not is_own(n, _UNHEARD_OF))
+        known_names = (n for n in _told() if is_own(n, name) and not is_own(n, _UNHEARD_OF))
         names.append(next(known_names, "external"))
-    return [name for name in names if name in known()]
+    return [name for name in names if name in _told()]
 
 
-def _given_up(name: str, found: Delegation, lines: Sequence[str]) -> Delegation:
-    """What a delegate had taken is given back where it fails to be applied."""
-    for line in lines:
-        match = _FAILED.fullmatch(line)
-        if match is None or match[1].lower() != name:
-            continue
-        evidence = Evidence(EvidenceSource.MESSAGES, line, Coverage.NONE)
-        others = tuple(item for item in found.evidence if item.text != line)
-        return dataclasses.replace(
-            found,
-            verdict=Coverage.NONE,
-            delegated_nodes=None,
-            partitions=None,
-            evidence=(evidence, *others),
-        )
-    return found
+def _told() -> tuple[str, ...]:
+    """Names of delegates that can be told: those that can be asked for, and Flex."""
+    return (*known(), "flex")
 
 
 def _parsed(
     found: Delegation,
-    lines: Sequence[str],
     output: ToolOutput,
     graph: RuntimeGraph | None,
     *,
@@ -149,13 +126,18 @@ def _parsed(
         verdict=str(found.verdict),
         delegated_nodes=found.delegated_nodes,
         total_nodes=found.total_nodes,
-        partitions=None if given_up else _partitions(name, lines) or found.partitions,
+        partitions=None if given_up else _partitions(name, output.log) or found.partitions,
         kernels=kernels,
         fallback_ops=dict(found.fallback_ops),
-        unsupported=tuple({"op": r.op, "reason": r.reason} for r in found.unsupported),
+        unsupported=refusals(found),
         accelerators=found.accelerators[:_MAX_ACCELERATORS],
         evidence=as_json(found.evidence),
     )
+
+
+def refusals(found: Delegation) -> tuple[dict[str, str | None], ...]:
+    """What was refused, as plain values; a reason that is not told is None."""
+    return tuple({"op": item.op, "reason": item.reason or None} for item in found.unsupported)
 
 
 def as_json(evidence: Sequence[Evidence]) -> tuple[dict[str, str | None], ...]:
@@ -170,12 +152,11 @@ def as_json(evidence: Sequence[Evidence]) -> tuple[dict[str, str | None], ...]:
     )
 
 
-def _partitions(name: str, lines: Sequence[str]) -> int | None:
-    """As the log counts them: of its last line on the main subgraph."""
-    counted: dict[str, int] = {}
-    for line in lines:
-        if (match := _REPLACING.match(line)) is not None and is_own(name, match[2]):
-            counted["replacing"] = int(match[3])
-        elif (simple := _SIMPLE.match(line)) is not None and is_own(name, simple[1]):
-            counted["simple"] = int(simple[2])
-    return counted.get("replacing", counted.get("simple"))
+def _partitions(name: str, log: RuntimeLog) -> int | None:
+    """As the log counts them: in its last line on the main subgraph."""
+    counted = [
+        item.parts
+        for item in log.replaced
+        if item.subgraph == 0 and item.parts is not None and is_own(name, item.delegate)
+    ]
+    return counted[-1] if counted else None

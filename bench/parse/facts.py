@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 
-from bench.errors import UnreadableOutput
-from bench.ops.model import OpKind, OpProfile
 from bench.parse.delegates import delegations
 from bench.parse.failure import failure_of
 from bench.parse.figures import of_count_line, of_summary
 from bench.parse.lines import (
     COMPILED_LINE,
-    LEVELLED,
-    PROFILE,
     START,
     body,
     is_compiled_help,
@@ -23,23 +20,26 @@ from bench.parse.model import (
     Figures,
     FigureSource,
     ParsedFailure,
-    ParsedOp,
     ParsedRun,
 )
+from bench.parse.ops import op_rows, profile_text_of, read_profile
 from bench.parse.piece import Part, Piece
 from bench.parse.python_tool import python_facts
+from bench.parse.tail import NOTE, Tail, tail_of
 from bench.parsers.benchmark_litert import parse_compiled
 from bench.parsers.benchmark_model import ToolOutput, ToolText, first, parse_text
-from bench.parsers.op_profile import parse_profile_text
 from bench.parsers.runtime_log import parse_log
+from bench.parsers.summary_line import is_summary_line
 
 _ENVIRONMENT = re.compile(r"(?:[A-Z]+: )?\[(?:environment|accelerator_registry|cpu_registry)\.cc:")
-_CLASSIC = re.compile(r"(?:INFO: )?(?:Graph: \[|Loaded model |resolved reporter)")
+_CLASSIC = re.compile(
+    r"(?:[A-Z]+: )?(?:Graph: \[|Loaded model |resolved reporter"
+    r"|(?:Average i|I)nference timings in us: )"
+)
 _AFTER_PARAMETERS = re.compile(r"(?:INFO: )?(?:The input model file size|Initialized session in )")
 _PROFILED = re.compile(r"(?:INFO: )?Enable op profiling ?: \[1\]")
 _RESULTS = "========== BENCHMARK RESULTS =========="
 _RESULTS_END = re.compile(r"(?:INFO: )?\[benchmark_litert_model\.h:\d+\] =+")
-_SUMMARY = re.compile(r"(?:INFO: )?(?:Average i|I)nference timings in us: ")
 _NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
 _MEMORY = re.compile(
     rf"(?:Memory footprint delta from the start of the tool|Peak memory footprint) \(MB\): "
@@ -54,13 +54,6 @@ _MEMORY_LINES = {
     "rss_anon_mb": re.compile(r"\+ RssAnnon +: (\d+) MB"),
     "rss_file_shmem_mb": re.compile(r"\+ RssFile \+ RssShmem +: (\d+) MB"),
 }
-# A row or the header of a table, in any layout.
-_ROW = re.compile(
-    r"\t(?!--)| +\S.*% .*\d$| *\[[Nn]ode type\]|Op Name +Count|node type, "
-    r"|.*\S +\d+(?: +[\d.]+){4}$|[^%]+, [^,%]+%, "
-)
-_MOST_OF_A_ROW = 2000
-_GLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.")
 
 
 def facts_of(piece: Piece) -> ParsedRun:
@@ -72,18 +65,24 @@ def facts_of(piece: Piece) -> ParsedRun:
     if piece.parts & {Part.PYTHON_LOG, Part.PYTHON_RESULTS}:
         return python_facts(piece)
     lines = [line.rstrip() for line in piece.lines]
-    started = Part.START in piece.parts
-    compiled = _is_compiled(lines)
+    started = bool(piece.parts & {Part.START, Part.TAIL})
+    tail = tail_of(lines) if Part.TAIL in piece.parts else None
+    compiled = _is_compiled(lines, whole=tail is None)
     text = "\n".join([START, *(line for line in lines if body(line) != START), ""])
     cut = _cut_in_results(lines)
     stdout = "" if started else _foreign_counts(lines)
-    if started and compiled and _RESULTS in text and not cut:
+    if tail is not None:
+        stdout = "\n".join([START, *tail.lines, ""])
+    if started and tail is None and compiled and _RESULTS in text and not cut:
         output = parse_compiled(text.encode(), text.encode())
     else:
         output = ToolOutput(parse_text(stdout or text, has_summary=False), parse_log(""))
     log = parse_log("\n".join(line for line in lines if not is_stdout(line)))
     output = ToolOutput(output.text, log)
-    profile_text = _profile_text(lines)
+    if tail is not None:
+        said = dataclasses.replace(output.text, warmup=tail.warmup, measured=tail.measured)
+        output = ToolOutput(said, log)
+    profile_text = profile_text_of(lines)
     profiled = (
         profile_text is not None
         or piece.profile is not None
@@ -93,16 +92,21 @@ def facts_of(piece: Piece) -> ParsedRun:
     latency = of_count_line(output.text.measured, source)
     # The classic tool's profiler sleeps while it warms up.
     warmup = of_count_line(output.text.warmup, source if compiled else FigureSource.TOOL)
+    if tail is not None:
+        latency = latency or tail.latency(source)
+        warmup = warmup or tail.warm(source if compiled else FigureSource.TOOL)
     if not started:
         latency = of_summary(lines, "Inference", source, logged=True)
         warmup = of_summary(lines, "Warmup", source, logged=True)
-    failure = _failure(piece, lines, output.text, latency, compiled=compiled, cut=cut)
+    failure = _failure(piece, lines, output.text, tail, latency, compiled=compiled, cut=cut)
     if failure is not None and failure.kind not in ("cut-off", "no-measurement"):
         latency = None
         warmup = None if failure.kind == "invoke" else warmup
-    profile, problem = (piece.profile, None) if piece.profile else _profile(profile_text)
+    profile, problem = (piece.profile, None) if piece.profile else read_profile(profile_text)
     notes = [] if profile is None else list(profile.notes)
     option = _option(piece, lines)
+    if tail is not None:
+        notes.append(NOTE)
     if profiled and latency is not None:
         notes.append("measured while an op profiler ran: its times are not the model's latency")
     notes += [f"the tool warns: {w}" for w in output.text.warnings if "but flags call it" in w]
@@ -114,20 +118,20 @@ def facts_of(piece: Piece) -> ParsedRun:
         option=option,
         latency_us=latency,
         warmup_us=warmup,
-        init_us=_init_us(output.text, lines),
+        init_us=_init_us(output.text, tail, lines),
         first_inference_us=_first_us(output.text, warmup),
         memory=_memory(lines, output.text),
         delegations=delegations(
             lines, output, piece.graph, profile, compiled=compiled, option=option
         ),
-        ops=None if profile is None else tuple(_rows(profile)),
+        ops=None if profile is None else tuple(op_rows(profile)),
         failure=failure or problem,
         notes=tuple(notes),
     )
 
 
 def _runner(piece: Piece, *, compiled: bool) -> str:
-    if Part.START not in piece.parts and piece.profile is None:
+    if not piece.parts & {Part.START, Part.TAIL} and piece.profile is None:
         own = any(map(COMPILED_LINE.match, piece.lines))
         return "benchmark_litert" if own else "runtime"
     if piece.android:
@@ -135,14 +139,14 @@ def _runner(piece: Piece, *, compiled: bool) -> str:
     return "benchmark_litert" if compiled else "benchmark_model"
 
 
-def _is_compiled(lines: Sequence[str]) -> bool:
+def _is_compiled(lines: Sequence[str], *, whole: bool) -> bool:
     if any(_CLASSIC.match(line) for line in lines):
         return False
     return any(
         COMPILED_LINE.match(line)
         or is_compiled_help(line)
         or _ENVIRONMENT.match(line)
-        or _AFTER_PARAMETERS.match(line)
+        or (whole and _AFTER_PARAMETERS.match(line))
         for line in lines
     )
 
@@ -162,29 +166,41 @@ def _failure(
     piece: Piece,
     lines: Sequence[str],
     text: ToolText,
+    tail: Tail | None,
     latency: Figures | None,
     *,
     compiled: bool,
     cut: bool,
 ) -> ParsedFailure | None:
-    if Part.START not in piece.parts:
+    if not piece.parts & {Part.START, Part.TAIL}:
         if latency is not None or piece.profile is not None:
             return None
         if not any("Benchmarking failed." in line for line in lines):
             message = "no figures of a benchmark tool are in this text"
             return ParsedFailure("no-measurement", message)
-    measured = text.measured is not None
+    measured = text.measured is not None or latency is not None
     return failure_of(
         lines,
         measured=measured,
-        ended=measured and (not cut if compiled else any(map(_SUMMARY.match, lines))),
-        runs=None if text.measured is None else text.measured.count,
+        ended=measured
+        and (not cut if compiled else any(is_summary_line(body(line)) for line in lines)),
+        runs=_runs(text, tail),
     )
 
 
-def _init_us(text: ToolText, lines: Sequence[str]) -> float | None:
+def _runs(text: ToolText, tail: Tail | None) -> int | None:
+    if text.measured is not None:
+        return text.measured.count
+    # A mean of 0 is of no runs, or of some that took no whole us.
+    none = tail is not None and tail.summary is not None and not tail.summary.inference_us
+    return 0 if none else None
+
+
+def _init_us(text: ToolText, tail: Tail | None, lines: Sequence[str]) -> float | None:
     if text.init_us is not None:
         return round(text.init_us, 3)
+    if tail is not None and tail.summary is not None:
+        return tail.summary.init_us
     for line in lines:
         match = re.search(r"Model initialization: +(\d+\.\d\d) ms$", line)
         if match is not None and COMPILED_LINE.match(line):
@@ -220,58 +236,3 @@ def _option(piece: Piece, lines: Sequence[str]) -> str | None:
     counts = [body(line) for line in lines if body(line).startswith("count=")]
     names = [name for name, figures in piece.options if figures in counts[1:2]]
     return names[0] if len(names) == 1 else None
-
-
-def _profile_text(lines: Sequence[str]) -> str | None:
-    """From the first table on, without what another stream put in between."""
-    start = next((k for k, line in enumerate(lines) if PROFILE.match(line)), None)
-    if start is None:
-        return None
-    kept = [
-        line
-        for line in lines[start:]
-        if PROFILE.match(line) or not (LEVELLED.match(line) or _GLOG.match(line))
-    ]
-    # An empty line ends a table; before a row it is of the other stream.
-    whole = [
-        line
-        for line, following in zip(kept, [*kept[1:], ""], strict=True)
-        if line or not _is_row(following)
-    ]
-    # The number of runs of the CompiledModel tool stands before its tables.
-    ahead = [line for line in lines[:start] if COMPILED_LINE.match(line)]
-    return "\n".join([*ahead, *whole, ""])
-
-
-def _is_row(line: str) -> bool:
-    # No row is longer, and in what is, the pattern would take long to look for one.
-    return len(line) < _MOST_OF_A_ROW and _ROW.match(line) is not None
-
-
-def _profile(text: str | None) -> tuple[OpProfile | None, ParsedFailure | None]:
-    """The profile, or why one that begins cannot be read."""
-    try:
-        return (None if text is None else parse_profile_text(text)), None
-    except UnreadableOutput as error:
-        return None, ParsedFailure("unreadable", f"the op profile cannot be read: {error}")
-
-
-def _rows(profile: OpProfile) -> list[ParsedOp]:
-    return [
-        ParsedOp(
-            type=row.type,
-            name=row.name,
-            kind=str(row.kind),
-            avg_us=row.avg_us,
-            first_us=row.first_us,
-            min_us=row.min_us,
-            max_us=row.max_us,
-            times_called=row.times_called,
-            node=row.node,
-            subgraph=table.subgraph,
-            inside_delegate=table.inside_delegate,
-        )
-        for table in profile.regular
-        for row in table.rows
-        if row.kind is not OpKind.PHASE
-    ]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from bench.parse.lines import START, is_stdout
 from bench.parse.model import ParsedFailure
 from bench.parsers.failures import reason
 
 _LENGTH = 400
 _FAILED = "Benchmarking failed."
+# A warning, and why a run ends that may not fall back to the processor.
+_NOT_LOADED = re.compile(
+    r"WARNING: \[[gn]pu_registry\.cc:\d+\] \S+ accelerator could not be loaded and registered"
+)
 
 
 def failure_of(
@@ -39,6 +45,8 @@ def failure_of(
         return ParsedFailure("no-measurement", message)
     others = [line for line in said if _FAILED not in line]
     detail = others[-1][:_LENGTH] if others else "it gives no reason"
+    if gave_up and not others and (missing := next(filter(_NOT_LOADED.match, lines), None)):
+        return ParsedFailure("delegate", missing.partition(": ")[2][:_LENGTH])
     if any(line.startswith("FATAL: ") for line in lines):
         return ParsedFailure("crash", f"the tool aborted: {detail}")
     if gave_up or others:
@@ -51,11 +59,19 @@ def _cut_off(where: str) -> ParsedFailure:
 
 
 def _errors(lines: Sequence[str]) -> list[str]:
-    return [
+    found = [
         line.partition(": ")[2].strip()
         for line in lines
         if line.startswith(("ERROR: ", "FATAL: ", "UNIMPLEMENTED: "))
     ]
+    if START in lines:
+        # Old versions of the tool put no level in front of a line.
+        found += [
+            line
+            for line in lines
+            if not is_stdout(line) and (line.startswith("usage: ") or reason([line]))
+        ]
+    return found
 
 
 def _run_failed(said: Sequence[str]) -> bool:

@@ -19,6 +19,8 @@ PYTHON_LOG = re.compile(
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:,\d+)? ([A-Z]+) benchmark_litert_model: (.*)"
 )
 PYTHON_RESULTS = "BENCHMARK RESULTS"
+# Where the interpreter's state begins.
+STATE = re.compile(r"Interpreter has \d+ subgraphs\.")
 COMPILED_LINE = re.compile(r"(?:[A-Z]+: )?\[benchmark_litert_model\.(?:h|cc):\d+\]")
 
 # What the classic tool and its loop print to stdout, without the level.
@@ -37,6 +39,12 @@ _STDOUT = re.compile(
     r"|Profiling Info for |Operator-wise Profiling Info|The Model contains \d+ signature"
     r"|They are listed below|-> Signature Key: |The list of TFLite runtime options"
     r"|={5,}Summary of All Runs|Inference \(|Warmup \(|Model initialization: "
+    # The interpreter's state.
+    r"|={4}Printing out TfLite interpreter |Interpreter has \d+ subgraphs\.$|-{5,}"
+    r"|\d+ (?:In|Out)puts: |Tensor +(?:ID|\d+) |kTfLite\w+ Info: |This memory arena is "
+    r"|One possible set of tensors |Node +\d+ Operator | +\d+ \w+ Tensors:"
+    r"|Execution plan as the list of |Among these nodes in | *Node \d+ is a "
+    r"|(?:- )?Total (?:\w+ )*memory usage: |Subgraph#\d"
 )
 _TAB_ROW = re.compile(r"\t(?!--)")
 # Tables of a profile: the classic tool's stand on stdout, the CompiledModel tool's on stderr.
@@ -59,6 +67,11 @@ _RUNTIME = re.compile(
     r"|Benchmarking failed|[Ff]latbuffer|The model allocation|Could not open '|model identifier"
     r"|Failed to (?:load model|allocate tensors|parse flag|apply)|failed to (?:invoke|prepare)"
     r"|operations are not supported by GPU|usage: ).*)"
+)
+# The classic tool's, and the loop's that all share; where none begins, its run has lost its head.
+_OWN = re.compile(
+    r"Graph: \[|Initialized session in |Running benchmark for "
+    r"|(?:Average i|I)nference timings in us: "
 )
 PROFILE = re.compile(
     r"(?:INFO: )?(?:Profiling Info for Benchmark Initialization:"
@@ -88,6 +101,11 @@ def is_stderr(line: str) -> bool:
     )
 
 
+def is_own(line: str) -> bool:
+    """Whether the tool printed it within a run, and nothing else does."""
+    return _OWN.match(body(line)) is not None
+
+
 def is_compiled_help(line: str) -> bool:
     """Whether the CompiledModel tool was asked for help, which its flags' library eats."""
     return line.startswith("benchmark_litert_model: Warning: SetProgramUsageMessage()")
@@ -108,8 +126,10 @@ def is_known(line: str) -> bool:
         or line.strip() == PYTHON_RESULTS
         or PROFILE.match(line) is not None
         or COMPILED_LINE.match(line) is not None
+        or STATE.fullmatch(line) is not None
         or (LEVELLED.match(line) is not None and is_stdout(line))
-        or body(line).startswith(("count=", "Running benchmark for ", "Initialized session in "))
+        or is_own(line)
+        or body(line).startswith("count=")
     )
 
 

@@ -28,7 +28,7 @@ class Figures:
     """Times of the runs of one part, in us.
 
     Attributes:
-        count: number of runs.
+        count: number of runs; None where only their mean is left.
         source: of all of them, see FigureSource.
         resolution_us: smallest step that is printed; a time of 0 is less than that.
         p90: interpolated between the printed percentiles, or None: no tool prints it.
@@ -36,7 +36,7 @@ class Figures:
         p90_bounds: between which p90 lies for certain; None where that is not known.
     """
 
-    count: int
+    count: int | None
     first: float | None
     min: float | None
     max: float | None
@@ -66,7 +66,8 @@ class ParsedDelegation:
             applied, those that stayed outside included where it counts those too.
         kernels: delegate nodes.
         fallback_ops: op -> number of its nodes that stayed outside, where they are listed.
-        unsupported: [{"op", "reason"}], as the runtime says it.
+        unsupported: [{"op", "reason"}], as the runtime says it, an entry for each reason;
+            None where it gives none.
         accelerators: what computed, where it is named.
         evidence: [{"source", "says", "text"}], the strongest first.
     """
@@ -79,7 +80,7 @@ class ParsedDelegation:
     partitions: int | None
     kernels: int | None
     fallback_ops: Mapping[str, int]
-    unsupported: tuple[Mapping[str, str], ...]
+    unsupported: tuple[Mapping[str, str | None], ...]
     accelerators: tuple[str, ...]
     evidence: tuple[Mapping[str, str | None], ...]
 

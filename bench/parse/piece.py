@@ -10,9 +10,13 @@ from bench.parsers.benchmark_proto import RuntimeGraph
 
 
 class Part(StrEnum):
-    """What of a run is there. LOOSE: neither its beginning nor its results."""
+    """What of a run is there.
+
+    TAIL: lines of the tool, but not its beginning. LOOSE: neither its beginning nor its results.
+    """
 
     START = "start"
+    TAIL = "tail"
     PYTHON_LOG = "python-log"
     PYTHON_RESULTS = "python-results"
     LOOSE = "loose"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 from bench.delegation.compiled import judge_compiled_model
-from bench.parse.delegates import as_json
+from bench.parse.delegates import as_json, refusals
 from bench.parse.failure import failure_of
 from bench.parse.figures import of_summary
 from bench.parse.lines import PYTHON_LOG, PYTHON_RESULTS
@@ -101,7 +101,7 @@ def _delegation(
         partitions=found.partitions,
         kernels=None,
         fallback_ops=dict(found.fallback_ops),
-        unsupported=tuple({"op": r.op, "reason": r.reason} for r in found.unsupported),
+        unsupported=refusals(found),
         accelerators=found.accelerators or adapter,
         evidence=as_json(found.evidence),
     )
@@ -121,7 +121,8 @@ def _failure(
         return ParsedFailure(kind, message[:400])
     trace = [line for line in lines if line.startswith(("RuntimeError: ", "ValueError: "))]
     if trace:
-        return ParsedFailure("tool", trace[-1][:400])
+        kind, message = reason(trace) or ("tool", trace[-1])
+        return ParsedFailure(kind, message[:400])
     return failure_of(
         [x for x in lines if "compiler_plugin" not in x], measured=False, ended=False, runs=None
     )

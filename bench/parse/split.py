@@ -6,7 +6,8 @@ Which line is whose is not written anywhere:
 - A run begins at `STARTING!`, at the parameters of the next run of one process, or with the
   log or the results of the wheel's Python tool.
 - What stands before the first run of a file belongs to it; where that is log, what follows
-  the last line that a run printed to stdout belongs to the next run.
+  the last line that a run printed to stdout belongs to the next run. Lines that a tool prints
+  within a run are the end of one whose beginning is missing.
 """
 
 from __future__ import annotations
@@ -28,21 +29,20 @@ from bench.parse.lines import (
     is_compiled_help,
     is_known,
     is_log,
+    is_own,
     is_stderr,
     is_stdout,
     of_the_process,
 )
 from bench.parse.piece import Part, Piece
-from bench.parsers.logcat import logcat_text
+from bench.parsers.logcat import entries, logcat_text
 from bench.parsers.op_profile import parse_profile_text
 
 _SHOWN = 120
-_LOGCAT = re.compile(
-    r"(?:\d\d(?:\d\d-\d\d)?-\d\d \d\d:\d\d:\d\d\.\d+ +(\d+) +\d+ [VDIWEFS] ([^:]*?) *: "
-    r"|(?:\d\d-\d\d \d\d:\d\d:\d\d\.\d+ )?[VDIWEFS]/([^(]*?) *\( *(\d+)\): )"
-)
-_LOGCAT_TIME = re.compile(r"^\d\d-\d\d \d\d:\d\d:\d\d\.\d+ (?=[VDIWEFS]/)", re.MULTILINE)
-_LOGCAT_TAGS = ("tflite", "litert")
+# The second repeats figures of the text, where that has them.
+_FIGURES = re.compile(r"(?:^|: )(count=|(?:Average i|I)nference timings in us: )")
+# logcat -v color
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 # Of the summary that the performance-options tool ends with.
 _OPTION = re.compile(r"(?:INFO: )? *(?!INFO)(\w[^:=]*): (count=.*)")
 # What logcat puts a level in front of, although it goes on from the line before.
@@ -65,8 +65,11 @@ def split(name: str, text: str) -> list[Piece]:
     Raises: UserError where not a line of it is known, UnreadableOutput where it is a file
     with an op profile that cannot be read.
     """
+    text = _COLOUR.sub("", text)
     lines = text.split("\n")
-    if body(lines[-1]).startswith("count="):
+    whole = any(line.endswith(START) for line in lines)
+    last = _FIGURES.search(lines[-1])
+    if last is not None and not (whole and last[1] != "count="):
         raise UserError(
             f"{name}:{len(lines)}: the text ends within a line of figures, or its last line has "
             "lost its end; give the whole of what the tool printed"
@@ -74,9 +77,11 @@ def split(name: str, text: str) -> list[Piece]:
     if _ENDS_IN_A_NUMBER.match(lines[-1]):
         # Nobody can tell whether it has lost digits.
         lines[-1] = ""
-    known = [line for line in lines if _LOGCAT.match(line)]
-    if known:
-        return [piece for text in _processes(name, known) for piece in text]
+    if logcat := list(entries(text)):
+        pids = dict.fromkeys(entry.pid for entry in logcat if entry.is_ours)
+        if not pids:
+            raise unplaced(name, lines)
+        return [piece for pid in pids for piece in _process(name, logcat_text(text, pid))]
     if not any(is_known(line) or LEVELLED.match(line) for line in lines) and text.strip():
         raise unplaced(name, lines)
     return _runs(name, lines)
@@ -91,23 +96,12 @@ def unplaced(name: str, lines: Sequence[str]) -> UserError:
     )
 
 
-def _processes(name: str, lines: Sequence[str]) -> Iterator[list[Piece]]:
-    """Of a logcat, the runs of each process that has our tags, in order of appearance."""
-    pids: dict[int, None] = {}
-    for line in lines:
-        if (found := _LOGCAT.match(line)) is not None:
-            tag = found[2] if found[1] is not None else found[3]
-            if tag in _LOGCAT_TAGS:
-                pids[int(found[1] or found[4])] = None
-    if not pids:
-        raise unplaced(name, lines)
-    # logcat_text knows the formats threadtime and brief; time is brief with a date in front.
-    text = _LOGCAT_TIME.sub("", "\n".join(lines))
-    for pid in pids:
-        pieces = _runs(name, list(_unlevelled(logcat_text(text, pid).split("\n"))))
-        for piece in pieces:
-            piece.android = True
-        yield pieces
+def _process(name: str, text: str) -> list[Piece]:
+    """The runs of one process of a logcat."""
+    pieces = _runs(name, list(_unlevelled(text.split("\n"))))
+    for piece in pieces:
+        piece.android = True
+    return pieces
 
 
 def _unlevelled(lines: Sequence[str]) -> Iterator[str]:
@@ -126,15 +120,20 @@ def _runs(name: str, lines: Sequence[str]) -> list[Piece]:
         text = "\n".join(lines)
         if PROFILE.match(text.lstrip()):
             return [Piece({Part.LOOSE}, [], [name], profile=parse_profile_text(text))]
-        return [Piece({Part.LOOSE}, list(lines), [name])]
+        part = Part.TAIL if any(map(is_own, lines)) else Part.LOOSE
+        return [Piece({part}, list(lines), [name])]
     pieces = []
     for (start, part, several), end in zip(
         starts, [start for start, _, _ in starts[1:]] + [len(lines)], strict=True
     ):
         pieces.append(Piece({part}, list(lines[start:end]), [name], several=several))
     before = list(lines[: starts[0][0]])
-    _move_logs(before, pieces)
-    pieces[0].lines[:0] = before
+    if any(map(is_own, before)):
+        # The end of a run whose beginning is missing.
+        pieces.insert(0, Piece({Part.TAIL}, before, [name]))
+    else:
+        _move_logs(before, pieces)
+        pieces[0].lines[:0] = before
     pieces = with_python_halves(pieces)
     options = tuple(
         (match[1], match[2]) for line in lines if (match := _OPTION.fullmatch(line.rstrip()))

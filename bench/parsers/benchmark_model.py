@@ -16,23 +16,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.errors import UnreadableOutput
+from bench.parsers.benchmark_proto import RuntimeGraph
 from bench.parsers.count_line import CountLine, parse_count_line
+from bench.parsers.interpreter_state import parse_states
 from bench.parsers.logcat import logcat_text
 from bench.parsers.runtime_log import RuntimeLog, parse_log
+from bench.parsers.summary_line import is_summary_line, parse_summary_line
 
 Extent = Literal["completely", "partially", "not"]
 
 _PREFIX = re.compile(r"(?:(INFO|WARN|WARNING|ERROR|FATAL|VERBOSE): )?(.*)")
 _NUMBER = r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
 _INIT = re.compile(rf"Initialized session in {_NUMBER}ms\.?")
-_TIMINGS = re.compile(
-    r"Inference timings in us: Init: (\d+), First inference: (\d+), "
-    rf"Warmup \(avg\): {_NUMBER}, Inference \(avg\): {_NUMBER}"
-)
-_OLD_TIMINGS = re.compile(
-    rf"Average inference timings in us: Warmup: {_NUMBER}, Init: (\d+), "
-    rf"(?:no stats|Inference): {_NUMBER}"
-)
 _APPLIED = re.compile(
     r"(?:Explicitly a|A)pplied (\S+) delegate, and the model graph will be "
     r"(completely|partially) executed (?:by|w/) the delegate(?: w/ (\d{1,9}) delegate kernels)?\.?"
@@ -44,7 +39,17 @@ _NOT_APPLIED = re.compile(
 # TensorFlow 1.14 says no more of a delegate than that it was applied.
 _CREATED = re.compile(r"(?:(\S+) delegate created|Applied (\S+) delegate)\.")
 _ACCELERATOR = re.compile(r"NNAPI accelerator name ?: ?\[(.*)\]", re.IGNORECASE)
-_UNCONSUMED = re.compile(r"Unconsumed cmdline flags: (.+)")
+# The second is of the performance-options tool, a line for each flag.
+_UNCONSUMED = re.compile(
+    r"(?:Unconsumed cmdline flags|WARNING: unrecognized commandline flag): (.+)"
+)
+# Lines of old versions have no level; these are warnings.
+_WARNING = re.compile(
+    r"\S+ acceleration is unsupported on this platform\."
+    r"|The GPU delegate compile options are only supported on .*"
+    r"|Could not create \S+ delegate: .*|`--use_nnapi=true` must be set for .*"
+    r"|Tensor # \d+ is named .* but flags call it .*"
+)
 _ACCELERATORS = re.compile(r"NNAPI accelerators available: \[(.*)\]")
 _PEAK = re.compile(rf"Overall peak memory footprint \(MB\) via periodic monitoring: {_NUMBER}")
 
@@ -75,6 +80,8 @@ class ToolText:
         warmup, measured: the two count lines, in us; None if the run ended before.
         peak_mb: peak resident memory in MiB, of the whole process.
         accelerator: of NNAPI, that was asked for; "" if none was.
+        graphs: the interpreter's own lists of nodes, where it was told to print them; more
+            than one where they changed between the first run and the last.
     """
 
     unconsumed: tuple[str, ...]
@@ -87,6 +94,7 @@ class ToolText:
     measured: CountLine | None
     peak_mb: float | None
     accelerator: str = ""
+    graphs: tuple[RuntimeGraph, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +160,10 @@ def parse_text(text: str, *, has_summary: bool = True) -> ToolText:
         created=tuple(m[1] or m[2] for body in bodies if (m := _CREATED.fullmatch(body))),
         applied=tuple(_applied(bodies)),
         warnings=tuple(
-            body for level, body in lines if level == "WARN" and not _UNCONSUMED.match(body)
+            body
+            for level, body in lines
+            if (level == "WARN" and not _UNCONSUMED.match(body))
+            or (not level and _WARNING.fullmatch(body))
         ),
         accelerators=tuple(_accelerators(bodies)),
         init_us=None if init_ms is None else float(init_ms[1]) * 1e3,
@@ -160,6 +171,7 @@ def parse_text(text: str, *, has_summary: bool = True) -> ToolText:
         measured=counts[1] if len(counts) == 2 else None,
         peak_mb=None if peak is None else float(peak[1]),
         accelerator=next((m[1] for b in bodies if (m := _ACCELERATOR.fullmatch(b))), ""),
+        graphs=parse_states(bodies),
     )
     if not all(math.isfinite(value or 0) for value in (found.init_us, found.peak_mb)):
         raise UnreadableOutput("benchmark_model printed a number beyond all bounds")
@@ -271,25 +283,26 @@ def _applied(bodies: Iterable[str]) -> Iterator[Applied]:
 
 def _check_summary(text: ToolText, bodies: list[str], has_summary: bool) -> None:
     """The last line repeats what was printed before: nothing of it may have changed."""
-    new = _one(_TIMINGS, bodies, "Inference timings in us")
-    old = _one(_OLD_TIMINGS, bodies, "Average inference timings in us")
-    if new is None and old is None:
+    sums = [parse_summary_line(body) for body in bodies if is_summary_line(body)]
+    if not sums:
         if has_summary and text.measured is not None:
             raise UnreadableOutput("benchmark_model's output ends before its summary")
         return
     warmup, measured = text.warmup, text.measured
     if warmup is None or measured is None or text.init_us is None:
         raise UnreadableOutput("benchmark_model's output has a summary, and lacks what it sums up")
-    pairs = [
-        (float(new[1] if new else old[2] if old else 0), text.init_us),
-        (float(new[3] if new else old[1] if old else 0), _mean_or_zero(warmup)),
-        (float(new[4] if new else old[3] if old else 0), _mean_or_zero(measured)),
-    ]
-    if new is not None:
-        pairs.append((float(new[2]), float(first(warmup) or 0)))
-    if any(abs(said - seen) > sixth_digit(seen) for said, seen in pairs):
-        raise UnreadableOutput("benchmark_model's summary contradicts the lines before it")
+    for line in sums:
+        pairs = [
+            (line.init_us, text.init_us),
+            (line.warmup_us, mean_or_zero(warmup)),
+            (line.inference_us, mean_or_zero(measured)),
+        ]
+        if line.first_us is not None:
+            pairs.append((line.first_us, float(first(warmup) or 0)))
+        if any(abs(said - seen) > sixth_digit(seen) for said, seen in pairs):
+            raise UnreadableOutput("benchmark_model's summary contradicts the lines before it")
 
 
-def _mean_or_zero(line: CountLine) -> float:
+def mean_or_zero(line: CountLine) -> float:
+    """Mean in us as the summary has it, which is 0 of no runs."""
     return average(line) if line.count else 0.0

@@ -1,23 +1,68 @@
 """Lines of one process in Android's log -> the text that its program would have printed.
 
-Formats threadtime and brief of logcat, the two that name the process. On Android the tool
-and the runtime write to the log under the tags `tflite` and `litert`.
+Formats of logcat: threadtime, brief, time and tag, with their modifiers (year, zone, uid, usec,
+epoch), and what Android Studio copies out, old and new. On Android the tool and the runtime
+write to the log under the tags `tflite` and `litert`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from bench.errors import UnreadableOutput
 
-_LINE = re.compile(
-    r"(?:\d\d-\d\d \d\d:\d\d:\d\d\.\d+ +(\d+) +\d+ ([VDIWEFS]) ([^:]*?) *: ?(.*)"
-    r"|([VDIWEFS])/([^(]*?) *\( *(\d+)\): ?(.*))"
+_TIME = r"(?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d+(?: [+-]\d{4})?"
+_PID = r"(?P<pid>\d{1,9})"
+_LEVEL, _TAG = r"(?P<level>[VDIWEFAS])", r"(?P<tag>[^\s:(]+)"
+_OURS = ("tflite", "litert")
+_FORMATS = tuple(
+    re.compile(f"{pattern}(?P<text>.*)")
+    for pattern in (
+        # threadtime
+        rf"(?:{_TIME}| *\d+\.\d+) +(?:\w+ +)?{_PID} +\d+ {_LEVEL} {_TAG} *: ?",
+        # time, and brief without the time
+        rf"(?:{_TIME} )?{_LEVEL}/{_TAG} *\( *{_PID}\): ?",
+        # Android Studio before 2022, and since then
+        rf"{_TIME} {_PID}-\d+/\S+ {_LEVEL}/{_TAG} *: ?",
+        rf"{_TIME} +{_PID}-\d+ +{_TAG} +\S+ +{_LEVEL}  ?",
+        # tag, which tells no process
+        rf"{_LEVEL}[/ ](?P<tag>{'|'.join(_OURS)}) *: ?",
+    )
 )
 _LEVELLED = re.compile(r"(?:INFO|WARN|WARNING|ERROR|FATAL|VERBOSE): ")
 _LEVELS = {"V": "VERBOSE", "D": "INFO", "I": "INFO", "W": "WARN", "E": "ERROR", "F": "FATAL"}
-_TAGS = frozenset({"tflite", "litert"})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line; pid is 0 where the format does not tell it.
+
+    text: with its level in front, as on a terminal.
+    """
+
+    pid: int
+    tag: str
+    text: str
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the tool or its runtime wrote it."""
+        return self.tag in _OURS
+
+
+def entries(text: str) -> Iterator[Entry]:
+    """The lines that are of a logcat, of every process and tag."""
+    for line in text.split("\n"):
+        line = line.rstrip()
+        found = next((m for pattern in _FORMATS if (m := pattern.fullmatch(line))), None)
+        if found is None:
+            continue
+        said = found["text"]
+        if _LEVELLED.match(said) is None:
+            said = f"{_LEVELS.get(found['level'], 'INFO')}: {said}"
+        yield Entry(int(found.groupdict().get("pid") or 0), found["tag"], said)
 
 
 def logcat_text(text: str, pid: int | None = None) -> str:
@@ -26,22 +71,7 @@ def logcat_text(text: str, pid: int | None = None) -> str:
     Raises: UnreadableOutput where lines of several processes are there and no pid says
     which.
     """
-    lines = list(_lines(text))
-    if pid is None and len({process for process, _ in lines}) > 1:
+    ours = [entry for entry in entries(text) if entry.is_ours]
+    if pid is None and len({entry.pid for entry in ours}) > 1:
         raise UnreadableOutput("the log holds lines of several processes; say which one")
-    return "\n".join(line for process, line in lines if pid in (None, process))
-
-
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    for line in text.split("\n"):
-        match = _LINE.fullmatch(line.rstrip())
-        if match is None:
-            continue
-        pid, level, tag, body = (
-            (match[1], match[2], match[3], match[4])
-            if match[1] is not None
-            else (match[7], match[5], match[6], match[8])
-        )
-        if tag.strip() in _TAGS:
-            has_level = _LEVELLED.match(body) is not None
-            yield int(pid), body if has_level else f"{_LEVELS.get(level, 'INFO')}: {body}"
+    return "\n".join(entry.text for entry in ours if pid in (None, entry.pid))

@@ -22,6 +22,7 @@ from bench.parsers.op_times import per_run
 # In the runtime's log, which may stand in the same text.
 _DROPPED = "Dropping ProfileBuffer event"
 DROPPED_NOTE = "ops are missing: the tool's profiler ran out of room"
+_CLASSIC = "Operator-wise Profiling Info for Regular Benchmark Runs:"
 _COMPILED_TOTAL = re.compile(r"count=(\d{1,19})(?: curr=(\d{1,19}))?")
 _COMPILED_RUNS = re.compile(
     r"INFO: \[benchmark_litert_model\.h:\d+\] (?:Warmup|Inference) \(avg\): .*\((\d{1,18}) runs\)"
@@ -49,7 +50,8 @@ def parse_profile_text(text: str) -> OpProfile | None:
     layout = layouts.pop()
     complete = _DROPPED not in text
     notes = [] if complete else [DROPPED_NOTE]
-    if layout is Layout.BLANKS:
+    # A terminal gives the tabs of the classic tool as blanks; its heading tells it.
+    if layout is Layout.BLANKS and _CLASSIC not in text:
         runs = _compiled_runs(text, parts, notes)
         tables = [_compiled_table(part, runs, notes) for part in parts]
         source = ProfileSource.LITERT_SUMMARY
@@ -98,7 +100,7 @@ def _classic_table(part: Part, parts: list[Part], notes: list[str]) -> OpTable:
             row.called,
             row.percent,
             None if total_us is None else float(total_us),
-            fixed=part.table.layout is Layout.TABS,
+            fixed=part.table.layout is not Layout.COMMAS,
             exact=line.count == 1,
         )
         if time.uneven or row.called == 0:

@@ -63,8 +63,14 @@ def per_run(
         known = by_calls if by_share is None else by_share
         return PerRun(None if known is None else round(known, 4))
     uneven = abs(by_calls - by_share) > calls_slack + share_slack + _SLACK * by_calls
-    best = by_share if uneven or share_slack < calls_slack else by_calls
-    return PerRun(round(best, 4), uneven)
+    if uneven:
+        return PerRun(round(by_share, 4), uneven=True)
+    if share_slack < calls_slack:
+        # The finer one, and never what the other excludes.
+        best = min(max(by_share, by_calls - calls_slack), by_calls + calls_slack)
+    else:
+        best = by_calls
+    return PerRun(round(best, 4))
 
 
 def _half_step(value: float, fixed: bool) -> float:

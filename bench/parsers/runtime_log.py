@@ -14,8 +14,13 @@ from dataclasses import dataclass, field
 # A delegate that fails writes one line per run; nobody reads more of them than this.
 _MAX_ERRORS = 20
 _LINE_LENGTH = 400
+_MAX_REASONS = 50
 
-_LEVEL = r"(?:(?:VERBOSE|INFO|WARNING|WARN|ERROR|FATAL): )?(?:\[[\w./]+:\d+\] )?"
+# LiteRT 2.0 writes some of it through Abseil: "I0000 00:00:17.42   7 environment.cc:532] ".
+_LEVEL = (
+    r"(?:(?:VERBOSE|INFO|WARNING|WARN|ERROR|FATAL): )?(?:\[[\w./]+:\d+\] "
+    r"|[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w./-]+:\d+\] )?"
+)
 # More digits are no number of nodes, and Python refuses to read thousands of them.
 _N = r"(\d{1,9})"
 _REPLACED = re.compile(
@@ -24,9 +29,12 @@ _REPLACED = re.compile(
 )
 _SIMPLE = re.compile(
     _LEVEL + rf"(\S+) delegate: {_N} nodes delegated out of {_N} nodes"
-    rf"(?: with|, with) {_N} partitions\.?"
+    rf"(?:,? with {_N} partitions)?\.?"
 )
-_CREATED = re.compile(_LEVEL + r"Created TensorFlow Lite (?:XNNPACK )?delegate for (\w+)\.")
+_CREATED = re.compile(
+    _LEVEL
+    + r"Created TensorFlow Lite (?:XNNPACK )?delegate for (\w+|select TF ops)(?: \(async\))?\."
+)
 _GPU_LIST = re.compile(_LEVEL + r"(?:Following|Next) operations are not supported by GPU delegate:")
 # Names of ops are in capitals. Where the log is Android's, every line has the level again.
 _GPU_OP = re.compile(
@@ -52,7 +60,9 @@ _RESTORED = re.compile(
 _DROPPED = re.compile(_LEVEL + r"Warning: Dropping ProfileBuffer event\.")
 _NOT_APPLIED = re.compile(_LEVEL + r"Failed to apply (\S+) delegate\.?")
 _REGISTERED = re.compile(_LEVEL + r"RegisterAccelerator: ptr=\S+, name=(.+)")
-_NOT_LOADED = re.compile(_LEVEL + r"(GPU|NPU) accelerator could not be loaded and registered.*")
+_NOT_LOADED = re.compile(
+    _LEVEL + r"(GPU|NPU) accelerator (?:could not be loaded and registered|registration disabled).*"
+)
 _ADAPTER = re.compile(r".*Selected adapter: (.+)")
 # Rasterisers that compute on the processor under a GPU's name.
 _SOFTWARE = re.compile(
@@ -70,6 +80,7 @@ class Replaced:
         nodes: how many it took; of: nodes of the plan then, None in older wordings.
         partitions: delegate nodes only; None where the log counts others with them.
         subgraph: 0 is the main one.
+        parts: what the log counts, others included; None where it counts nothing.
     """
 
     delegate: str
@@ -77,6 +88,7 @@ class Replaced:
     of: int | None
     partitions: int | None
     subgraph: int
+    parts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +99,14 @@ class RuntimeLog:
         replaced: in the order of the log.
         created: words of "Created TensorFlow Lite ... for X": "CPU" is XNNPACK's. The
             line comes when a delegate object is made and proves no node.
-        gpu_refused: op -> reason, one entry per distinct op, whatever its number of nodes;
-            several reasons of one op are joined by "; ".
+        gpu_refused: op -> reasons, each once, whatever the number of its nodes; "" where
+            none is told.
         gpu_nodes: (on the GPU, on the CPU), as its delegate said.
         accelerators: names that LiteRT registered.
         not_loaded: "GPU", "NPU" where LiteRT said that it could not load it.
         adapter: the graphics adapter that was chosen, "" if none was named.
         errors: the first lines at ERROR or FATAL, each once.
-        nnapi_refused: op -> reason, likewise; only where NNAPI was told to say it.
+        nnapi_refused: op -> reasons, likewise; only where NNAPI was told to say it.
         nnapi_missing: lines that say that NNAPI had no accelerator, or not the one asked for.
         not_applied: delegates that the tool failed to apply, by its own names.
         restored: whether a delegate's failure gave all nodes back to the processor.
@@ -103,13 +115,13 @@ class RuntimeLog:
 
     replaced: tuple[Replaced, ...] = ()
     created: tuple[str, ...] = ()
-    gpu_refused: Mapping[str, str] = field(default_factory=dict)
+    gpu_refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     gpu_nodes: tuple[int, int] | None = None
     accelerators: tuple[str, ...] = ()
     not_loaded: tuple[str, ...] = ()
     adapter: str = ""
     errors: tuple[str, ...] = ()
-    nnapi_refused: Mapping[str, str] = field(default_factory=dict)
+    nnapi_refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nnapi_missing: tuple[str, ...] = ()
     not_applied: tuple[str, ...] = ()
     restored: bool = False
@@ -125,8 +137,8 @@ def parse_log(text: str) -> RuntimeLog:
     """Read a log; never raises, since nothing in it is bound to be there."""
     replaced: list[Replaced] = []
     created: dict[str, None] = {}
-    gpu_refused: dict[str, str] = {}
-    nnapi_refused: dict[str, str] = {}
+    gpu_refused: dict[str, tuple[str, ...]] = {}
+    nnapi_refused: dict[str, tuple[str, ...]] = {}
     gpu_nodes: tuple[int, int] | None = None
     accelerators: dict[str, None] = {}
     not_loaded: dict[str, None] = {}
@@ -144,11 +156,13 @@ def parse_log(text: str) -> RuntimeLog:
         elif _GPU_LIST.fullmatch(line):
             listing = True
         elif listing and (op := _GPU_OP.fullmatch(line)) is not None:
-            _refuse(gpu_refused, op[1], op[2] or "not said")
+            _refuse(gpu_refused, op[1], op[2] or "")
         elif (match := _REPLACED.fullmatch(line)) is not None:
             replaced.append(_replaced(match))
         elif (match := _SIMPLE.fullmatch(line)) is not None:
-            replaced.append(Replaced(match[1], int(match[2]), int(match[3]), int(match[4]), 0))
+            partitions = None if match[4] is None else int(match[4])
+            taken = Replaced(match[1], int(match[2]), int(match[3]), partitions, 0, partitions)
+            replaced.append(taken)
         elif (match := _CREATED.fullmatch(line)) is not None:
             created[match[1]] = None
         elif (match := _REGISTERED.fullmatch(line)) is not None:
@@ -158,7 +172,7 @@ def parse_log(text: str) -> RuntimeLog:
         elif (match := _ADAPTER.fullmatch(line)) is not None:
             adapter = match[1][:_LINE_LENGTH]
         elif (match := _NNAPI_OP.fullmatch(line)) is not None:
-            _refuse(nnapi_refused, match[1], match[2] or "not said")
+            _refuse(nnapi_refused, match[1], match[2] or "")
         elif _NNAPI_MISSING.fullmatch(line):
             nnapi_missing[line[:_LINE_LENGTH]] = None
         elif (match := _NOT_APPLIED.fullmatch(line)) is not None:
@@ -189,12 +203,10 @@ def parse_log(text: str) -> RuntimeLog:
     )
 
 
-def _refuse(refused: dict[str, str], op: str, reason: str) -> None:
-    said = refused.get(op)
-    if said is None:
-        refused[op] = reason[:_LINE_LENGTH]
-    elif reason not in said.split("; ") and len(said) < _LINE_LENGTH:
-        refused[op] = f"{said}; {reason[:_LINE_LENGTH]}"
+def _refuse(refused: dict[str, tuple[str, ...]], op: str, reason: str) -> None:
+    said = refused.get(op, ())
+    if len(said) < _MAX_REASONS:
+        refused[op] = tuple(dict.fromkeys((*said, reason[:_LINE_LENGTH])))
 
 
 def _replaced(match: re.Match[str]) -> Replaced:
@@ -202,4 +214,4 @@ def _replaced(match: re.Match[str]) -> Replaced:
     # The line counts delegate and other partitions alike: where every node was taken, or
     # the graph is one partition, they are all the delegate's.
     partitions = cut if nodes and (nodes == of or cut == 1) else None
-    return Replaced(match[3], nodes, of, partitions, int(match[5] or 0))
+    return Replaced(match[3], nodes, of, partitions, int(match[5] or 0), cut)
