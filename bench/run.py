@@ -181,7 +181,7 @@ def _evaluate(
     emit: Emit,
 ) -> None:
     if model.holdout is None:
-        emit(Note(f"{model.name}: no holdout given, so answers are not checked", "warning"))
+        emit(Note(f"{model.name}: no holdout given, so its accuracy stays unknown", "warning"))
         return
     holdout = plan.root / model.holdout
     earlier = [e for e in so_far.evaluations if e.model == model.name]

@@ -18,6 +18,7 @@ from bench.format import duration
 from bench.identity import SENTINEL_MODEL, SENTINEL_PROJECT, Case, DelegateSpec
 from bench.power import percent
 from bench.records import LaunchRecord, Source
+from bench.runners.delegates import delegates_of
 from bench.scheduler import Launches
 from bench.slots import CaseFiles
 
@@ -32,12 +33,12 @@ MAX_CHANGE = 0.03
 
 
 def sentinel_case(device: str, runner: str) -> Case:
-    """The sentinel of a device and runner kind: plain kernels, one thread."""
+    """The sentinel of a device and runner kind: plain kernels where it has them, one thread."""
     return Case(
         project=SENTINEL_PROJECT,
         model=SENTINEL_MODEL,
         variant="fp32",
-        delegate=DelegateSpec("none"),
+        delegate=DelegateSpec("none" if "none" in delegates_of(runner) else "xnnpack"),
         threads=1,
         runner=runner,
         device=device,

@@ -35,11 +35,11 @@ class LaunchOutput:
     Attributes:
         exit_code: of the program; negative is minus the signal that killed it; 127 and
             126 are sh's words for a program that is not there or cannot be executed.
-        stdout, stderr: whole up to 32 MiB; of a longer one both ends, and between them a
+        stdout, stderr: whole up to 33 MiB; of a longer one both ends, and between them a
             line that says how much is left out.
         duration_s: from start to end by the device's uptime, to 10 ms.
         files: name -> content of those of the files asked for that are there and came whole.
-        too_long: name -> bytes of those that are longer than 32 MiB: no part of a file is
+        too_long: name -> bytes of those that are longer than 33 MiB: no part of a file is
             worth anything, so that none comes.
         before, after, samples: what the scripts of its Watch said; b"" without one.
     """

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from bench.delegation.judge import with_latency, with_profile
 from bench.delegation.model import Coverage, Delegation, Evidence, EvidenceSource
+from bench.plan import RUNNER_KIND
 from bench.records import LaunchRecord, Purpose
 from bench.stats import RatioVerdict
 from reports.checked import Checked
@@ -38,6 +39,34 @@ def delegation_of(
             evidence = (*_recorded(text), *found.evidence)
             found = replace(found, verdict=Coverage.UNKNOWN, evidence=evidence)
     return found
+
+
+def without_foreign_profile(
+    runner: str, launches: Sequence[LaunchRecord], checked: Checked
+) -> Checked:
+    """Leaves out a profile of other nodes than were timed.
+
+    The interpreter of invoke_loop cannot be profiled: CompiledModel is in its place, which
+    hands XNNPACK ops on variables that the interpreter keeps.
+    """
+    profiled = dict(checked.said).get(Purpose.PROFILE)
+    timed = [item.measurement.delegation for item in launches if item.measurement]
+    if runner != RUNNER_KIND or checked.profile is None or profiled is None or not timed:
+        return checked
+    ours = {(one.delegated_nodes, one.total_nodes) for one in timed}
+    theirs = (profiled.delegated_nodes, profiled.total_nodes)
+    if None in theirs or any(None in one for one in ours) or ours == {theirs}:
+        return checked
+    ours_text = " or ".join(sorted(f"{taken} of {total}" for taken, total in ours))
+    return replace(
+        checked,
+        profile=None,
+        profile_reason=(
+            f"{profiled.requested} took {theirs[0]} of {theirs[1]} nodes in CompiledModel, which "
+            f"profiles for {runner}, and {ours_text} in what was timed"
+        ),
+        said=tuple(item for item in checked.said if item[0] is not Purpose.PROFILE),
+    )
 
 
 def _of_timed(wanted: str, seen: Sequence[Delegation]) -> Delegation:

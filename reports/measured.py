@@ -24,7 +24,12 @@ from bench.records import (
 from bench.stability import Stability, StabilityWord, judge_stability, used_launches
 from reports.checked import Checked, checked_case
 from reports.conditions import simulated_devices
-from reports.delegations import delegation_of, misfiled, why_not_as_requested
+from reports.delegations import (
+    delegation_of,
+    misfiled,
+    why_not_as_requested,
+    without_foreign_profile,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +124,7 @@ def measured_cases(data: RunData, plan: PlanConfig) -> tuple[MeasuredCase, ...]:
             [c for c in checks[planned.case.case_id] if _measures(c.environment, variant)],
             plan.measure,
         )
+        checked = without_foreign_profile(planned.case.runner, own, checked)
         case = MeasuredCase(
             planned=planned,
             launches=own,

@@ -185,6 +185,26 @@ def test_a_profile_tells_the_time_outside_and_the_op_that_took_most() -> None:
     assert (found.profile.top_op, found.profile.top_share) == ("TfLiteGpuDelegateV2", 0.75)
 
 
+def test_a_profile_of_other_nodes_than_were_timed_is_left_out_and_changes_no_verdict() -> None:
+    rows = of_rows(took(OpKind.DELEGATE_OP, "Add (ND)", 9.0))
+    of = case("int8")
+    partial = Delegation("xnnpack", Coverage.PARTIAL, 3, 10, 1, {"VAR_HANDLE": 7})
+    launches = {of: rounds(of, around(500.0), delegation=partial)}
+
+    def seen(taken: Delegation) -> Row:
+        profiled = check(of, Purpose.PROFILE, profile=rows, delegation=taken)
+        data = replace(run_data(launches, of=plan(holdout=False)), checks=(profiled,))
+        return row(compare(data), delegate="xnnpack")
+
+    found = seen(Delegation("xnnpack", Coverage.FULL, 10, 10))
+    assert found.delegation is not None
+    assert found.delegation.verdict is Coverage.PARTIAL
+    assert found.profile is None
+    assert "10 of 10 nodes in CompiledModel" in (found.profile_reason or "")
+    assert "3 of 10 in what was timed" in (found.profile_reason or "")
+    assert seen(Delegation("xnnpack", Coverage.PARTIAL, 3, 10, 1)).profile is not None
+
+
 def test_a_profile_without_a_row_of_the_delegate_takes_the_number_from_its_name() -> None:
     profile = of_rows(took(OpKind.OP, "CONV_2D", 90.0), took(OpKind.OP, "SOFTMAX", 10.0, 1))
     data = run(check(gpu(), Purpose.PROFILE, profile=profile), answered(gpu()))

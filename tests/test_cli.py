@@ -125,6 +125,39 @@ def test_dry_run_prints_every_case_and_touches_nothing(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["edgebench.toml", "m.keras"]
 
 
+def test_a_plan_of_which_nothing_can_be_measured_is_no_success(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.keras").touch()
+    (tmp_path / "edgebench.toml").write_text(
+        'project = "p"\n[[model]]\nname = "m"\nsource = "m.keras"\n'
+        '[measure]\nrunners = ["litert"]\ndelegates = ["edgetpu"]\n'
+    )
+    assert main(["run", "edgebench.toml", "--store", "s.db"]) == 2
+    said = capsys.readouterr().err
+    assert "nothing of it can be measured" in said
+    assert said.count("no edgetpu delegate") == 1
+    assert not (tmp_path / "s.db").exists()
+
+
+def test_dry_run_tells_cases_apart_that_differ_by_options_only(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    (tmp_path / "m.keras").touch()
+    (tmp_path / "edgebench.toml").write_text(
+        'project = "p"\n[[model]]\nname = "m"\nsource = "m.keras"\n'
+        '[measure]\nvariants = ["fp32"]\nthreads = [1]\nrunners = ["litert"]\n'
+        'delegates = ["gpu", { name = "gpu", options = { precision = "fp32" } }]\n'
+    )
+    assert main(["run", "edgebench.toml", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("gpu") == 2
+    assert out.count("(precision=fp32)") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [

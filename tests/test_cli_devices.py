@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from bench.cli import devices_emulate
 from bench.cli.devices_rows import Row, row_of
 from bench.cli.devices_table import table
 from devices.adb_states import AdbDevice
@@ -373,6 +375,14 @@ def test_bad_input_is_one_line(lab: Lab, arguments: tuple[str, ...], message: st
     assert message in said.err
     assert said.err.count("\n") == 1
     assert said.out == ""
+
+
+def test_an_emulated_phone_is_printed_with_a_tool_to_measure_with() -> None:
+    text = devices_emulate._entry("android-13-1", "127.0.0.1:7777", 5099)
+    entry = parse_inventory(tomllib.loads(text)).entries["android-13-1"]
+    assert entry.simulated
+    assert entry.tool is not None
+    assert Path(entry.tool).is_file()
 
 
 def test_a_variable_that_is_no_port(lab: Lab) -> None:

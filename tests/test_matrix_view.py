@@ -170,6 +170,19 @@ def test_answers_are_a_table_with_figures_and_reasons(comparison: Comparison) ->
     assert "plain kernels, a runtime 1.2.3, x86\\_64" in answers
 
 
+def test_answers_of_one_case_by_two_runners_are_told_apart(comparison: Comparison) -> None:
+    gpu = next(row for row in comparison.rows if row.answers is not None)
+    case = replace(gpu.case, runner="benchmark_model")
+    twin = replace(gpu, case=case, case_id=case.case_id)
+    for text in (
+        markdown(replace(comparison, rows=(gpu, twin))),
+        printed(terminal(replace(comparison, rows=(gpu, twin))), 80),
+    ):
+        answers = text.split("Answers")[1].replace("\\_", "_")
+        assert f"by {gpu.case.runner}" in answers
+        assert "by benchmark_model" in answers
+
+
 def test_a_run_without_checks_has_no_column_and_no_table_of_answers() -> None:
     text = markdown(comparisons.good())
     assert "| answers |" not in text

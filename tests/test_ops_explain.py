@@ -106,6 +106,19 @@ def test_int8_is_faster_and_so_fp32_is_explained() -> None:
     assert "by the same kind of kernels (XNNPACK)" in found.lines[1]
 
 
+def test_ops_that_take_hardly_any_of_a_run_do_not_explain_it() -> None:
+    slow, fast = profile(plain(0, "ADD", 3.0)), profile(plain(0, "ADD", 2.0))
+    found = explain(side("a", slow, p50_us=400.0), side("b", fast, p50_us=300.0))
+    assert found.slower == "a"
+    assert found.figures == ()
+    assert found.lines[1:] == (
+        "The profiles do not say why: no kind of op makes up the difference.",
+    )
+    part = explain(side("a", slow, p50_us=9.0), side("b", fast, p50_us=5.0))
+    assert part.figures[0].part == 0.25
+    assert "That is 25 % of the difference" in part.lines[-1]
+
+
 def test_conversions() -> None:
     core = [plain(1, "MUL", 100.0)]
     int8 = [plain(0, "QUANTIZE", 60.0), *core, plain(2, "DEQUANTIZE", 40.0)]

@@ -43,6 +43,12 @@ def test_rows_of_the_runtime_are_exact() -> None:
     assert mapping.unseen == ()
 
 
+def test_a_profile_of_another_model_within_a_delegate_gets_no_nodes() -> None:
+    mapping = map_rows(golden("04_fp32_opprof_stdout"), chain(["FULLY_CONNECTED"] * 4))
+    assert {row.match for row in mapping.rows} == {Match.NONE}
+    assert "it may not be the model that was profiled" in mapping.notes[0]
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [

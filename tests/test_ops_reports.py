@@ -125,6 +125,39 @@ def test_many_profiles_are_a_line_each() -> None:
     assert "FULL" in text
 
 
+def test_a_sum_that_a_coarse_clock_cut_off_is_a_bound_in_the_overview() -> None:
+    coarse = OpProfile(ProfileSource.C_API, (OpTable((plain(0, "ADD", 0.0),) * 3),))
+    text = shown(overview([("one", summary(coarse), None)]))
+    assert "<3.00 µs" in text
+    assert "0 ns" not in text
+
+
+def test_cases_are_told_apart_on_a_narrow_terminal() -> None:
+    case = "digits · fp32 · external (options=a:b, path=/usr/lib/libx.so) · 1 thread on board by "
+    cases = [(case + runner, summary(TWO), None) for runner in ("litert", "invoke_loop")]
+    words = " ".join(shown(overview(cases), width=80).split())
+    assert "litert" in words
+    assert "invoke_loop" in words
+
+
+def test_a_comparison_says_of_which_ops_on_a_narrow_terminal() -> None:
+    ours, theirs = summary(TWO, MODEL), summary(TWO, MODEL)
+    pair = compare_profiles(ours, theirs, MODEL, MODEL)
+    labels = ("dynamic-int4", "select-tf-ops")
+    text = shown(comparison_view("t", pair, labels, [], by=None, top=9), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    of_kinds = text[text.index("By kind of op") :].splitlines()
+    assert {line.split()[0] for line in of_kinds if "µs" in line} == {"ADD", "SUB"}
+    assert text.count("10.0 µs") == 4
+
+
+def test_what_a_coarse_clock_leaves_open_of_a_run_is_a_range() -> None:
+    rows = (plain(0, "ADD", 0.0), plain(1, "SUB", 6.0))
+    coarse = OpProfile(ProfileSource.C_API, (OpTable(rows),), invoke_us=20.0)
+    view = profile_view("t", coarse, summary(coarse), None, by=None, top=1)
+    assert "30.0 % to 40.0 % of a profiled run (20.0 µs)" in " ".join(view.lines)
+
+
 def test_names_steer_no_terminal() -> None:
     given_ = profile(OpRow(OpKind.OP, EVIL, EVIL, 1.0), step(EVIL, name=EVIL))
     view = profile_view(EVIL, given_, summary(given_), None, by=None, top=9)
@@ -151,6 +184,14 @@ def test_csv() -> None:
     assert first["inputs"] == "FLOAT32 1x4"
     assert first["std_us"] == ""
     assert (second["match"], second["type"]) == ("best-effort", "Subtract (ND)")
+
+
+def test_csv_says_how_coarse_a_clock_was() -> None:
+    coarse = OpProfile(ProfileSource.C_API, (OpTable((plain(0, "ADD", 0.0),)),))
+    (row,) = rows_of(profile_to_csv(coarse, summary(coarse)))
+    assert (row["avg_us"], row["resolution_us"]) == ("0.0", "1.0")
+    (row, _) = rows_of(profile_to_csv(TWO, summary(TWO)))
+    assert row["resolution_us"] == ""
 
 
 def test_csv_runs_no_formula() -> None:
@@ -227,11 +268,19 @@ def test_overlay_sums_the_steps_of_a_node() -> None:
     assert delegate_overlay(found, model.main)["results"]["out0"]["value"] == "delegate"
 
 
+def test_a_time_that_was_cut_off_colours_no_node() -> None:
+    rows = (plain(0, "ADD", 0.0), plain(1, "SUB", 2.0))
+    coarse = OpProfile(ProfileSource.C_API, (OpTable(rows),))
+    assert time_overlay(summary(coarse, MODEL), MODEL.main)["results"] == {"out1": {"value": 2.0}}
+    fine = profile(*rows)
+    assert time_overlay(summary(fine, MODEL), MODEL.main)["results"]["out0"] == {"value": 0.0}
+
+
 def test_an_overlay_of_nothing_is_refused() -> None:
     given_ = profile(step("what nobody knows"))
     found = summary(given_, chain(["ADD"]))
     for overlay in (time_overlay, delegate_overlay):
-        with pytest.raises(ValueError, match="could be mapped"):
+        with pytest.raises(ValueError, match="no row of the profile"):
             overlay(found, chain(["ADD"]).main)
 
 
@@ -245,6 +294,7 @@ def test_json_of_a_profile() -> None:
     document = json.loads(json.dumps(document, allow_nan=False))
     assert document["total_us"] == 40.0
     assert document["covered"] == 0.8
+    assert (document["resolution_us"], document["cut_off_us"]) == (None, None)
     assert document["rows"][1]["kind"] == "delegate-op"
     assert document["rows"][1]["share"] == 0.75
     assert document["rows"][1]["node"]["op"] == "SUB"

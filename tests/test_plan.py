@@ -143,7 +143,14 @@ def test_one_delegate_with_several_options_is_several_cases(tmp_path: Path) -> N
     [
         ({"name": "external"}, "needs the option path"),
         ({"name": "xnnpack", "options": {"force": "1"}}, "no option 'force'"),
-        ({"name": "edgetpu", "options": {"rest": "cpu"}}, "'cpu' is no value for rest"),
+        (
+            {"name": "edgetpu", "options": {"rest": "cpu"}},
+            "'cpu' is no value for rest: it takes xnnpack or none",
+        ),
+        (
+            {"name": "external", "options": {"path": "sub/x.so"}},
+            "'sub/x.so' is no value for path: it takes a whole path, or a bare name",
+        ),
     ],
 )
 def test_options_that_no_runner_of_the_plan_has(

@@ -17,6 +17,7 @@ import pytest
 from bench.parsers.count_line import CountLine, parse_count_line
 from bench.parsers.recorded_clock import Rebuilt, rebuild
 from bench.runners.clock import CLOCK_OUT, library_for
+from devices import launch
 from tests.clock_recordings import line_of
 
 TOOL = Path(__file__).parent / "clock_tool"
@@ -31,6 +32,15 @@ COMPILERS = {
 }
 
 Compile = Callable[..., Path]
+
+
+def test_a_full_recording_can_be_brought_back() -> None:
+    capacity = re.search(
+        r"#define CAPACITY \(1u << (\d+)\)", (CLOCK / "recorded_clock.c").read_text()
+    )
+    assert capacity is not None
+    largest = 8 * 2 ** int(capacity[1]) + 4096
+    assert largest <= launch._MOST_KIB * 1024
 
 
 def needs(*programs: str) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from records import launch, measurement
 
+from bench.config import RUNNERS
 from bench.errors import UserError
 from bench.identity import Case
 from bench.plan import resolve
 from bench.planfile import parse_plan
 from bench.records import LaunchRecord
+from bench.runners.delegates import delegates_of
 from bench.sentinel import (
     EVERY_S,
     MODEL,
@@ -46,6 +48,13 @@ USUAL = [700.0, 703.0, 698.0, 705.0, 701.0, 699.0]
 
 def test_the_model_is_the_pinned_one() -> None:
     assert hashlib.sha256(MODEL.read_bytes()).hexdigest() == MODEL_SHA256
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_every_runner_has_the_delegate_of_its_sentinel(runner: str) -> None:
+    asked = sentinel_case("board", runner).delegate
+    assert asked.name in delegates_of(runner)
+    assert asked.name == ("xnnpack" if runner == "benchmark_litert" else "none")
 
 
 def test_its_case_id_stays_what_it_was() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -54,6 +55,8 @@ def emulate(phones: int, profile: str) -> None:
 
 
 def _entry(name: str, address: str, port: int) -> str:
+    from devices.emulated.standin import CLASSIC
+
     return (
         "[[device]]\n"
         f'name = "{name}"\n'
@@ -61,6 +64,8 @@ def _entry(name: str, address: str, port: int) -> str:
         f'serial = "{address}"\n'
         'adb_host = "127.0.0.1"\n'
         f"adb_port = {port}\n"
+        # JSON's text is TOML's too.
+        f"tool = {json.dumps(str(CLASSIC))}\n"
         "simulated = true\n"
         "shares_controller = true\n"
     )

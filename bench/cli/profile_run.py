@@ -67,16 +67,18 @@ def cases_of(data: RunData, wanted: Wanted, purpose: Purpose) -> list[tuple[Case
 def _how_to_get(purpose: Purpose) -> str:
     if purpose is Purpose.TRACE:
         return "it was not measured with --trace, which is for Android"
-    return 'none was made; measure again with measure.profile = "once" in the plan'
+    return (
+        "none was made, as for a case that could not be measured; else measure again with"
+        ' measure.profile = "once" in the plan'
+    )
 
 
 def one_of(found: Sequence[tuple[Case, CheckRecord]]) -> tuple[Case, CheckRecord]:
     """Raises: UserError where several cases are meant; it names them."""
     if len(found) > 1:
-        named = "; ".join(case_title(case) for case, _ in found[:_MOST_NAMED])
         raise UserError(
-            f"{len(found)} cases are meant: {named}; choose one by --model, --variant, --delegate,"
-            " --threads, --device or --case"
+            f"{len(found)} cases are meant: {_with_ids(found[:_MOST_NAMED])}; choose one by"
+            " --model, --variant, --delegate, --threads, --device or --case"
         )
     return found[0]
 
@@ -103,9 +105,14 @@ def other_case(data: RunData, case: Case, against: str) -> tuple[Case, CheckReco
         for pair in cases_of(data, Wanted(case=twin.case_id), Purpose.PROFILE)
     ]
     if len(found) > 1:
-        named = "; ".join(f"{case_title(c)} ({c.case_id[:_SHOWN_ID]})" for c, _ in found)
-        raise UserError(f"--against {against}: several cases are meant: {named}; give an id")
+        raise UserError(
+            f"--against {against}: several cases are meant: {_with_ids(found)}; give an id"
+        )
     return found[0]
+
+
+def _with_ids(found: Sequence[tuple[Case, CheckRecord]]) -> str:
+    return "; ".join(f"{case_title(case)} ({case.case_id[:_SHOWN_ID]})" for case, _ in found)
 
 
 def _differs_by(case: Case, other: Case, word: str) -> bool:
@@ -142,9 +149,8 @@ def subject_of(data: RunData, case: Case, check: CheckRecord) -> Subject:
 
 
 def case_title(case: Case) -> str:
-    """A case for people: "digits · int8 · xnnpack · 1 thread on local"."""
-    options = ", ".join(f"{key}={value}" for key, value in case.delegate.options)
-    return f"{case.model} · {case.label} on {case.device}{options and f' ({options})'}"
+    """A case for people: "digits · int8 · xnnpack · 1 thread on local by litert"."""
+    return f"{case.model} · {case.label} on {case.device} by {case.runner}"
 
 
 def _file_of(data: RunData, case: Case, check: CheckRecord) -> tuple[TfliteModel | None, str]:

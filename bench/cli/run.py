@@ -86,6 +86,9 @@ def command(
     inventory = find_inventory(inventory_path, path.parent)
     inventory = with_phones(inventory, config.measure.devices)
     plan = resolve(config, path.parent, inventory, socs=known_socs(inventory))
+    if not expand(plan):
+        reasons = dict.fromkeys(str(reason) for _, reason in all_cells(plan))
+        raise UserError(f"{path}: nothing of it can be measured: {'; '.join(reasons)}")
     if dry_run:
         print_plan(plan, Console(), trace=trace)
         return 0
@@ -158,7 +161,7 @@ def print_plan(plan: Plan, console: Console, *, trace: bool = False) -> None:
         table.add_row(
             Text(case.model),
             case.variant,
-            case.delegate.name,
+            Text(case.delegate.label, overflow="fold"),
             str(case.threads),
             Text(case.device),
             case.runner,

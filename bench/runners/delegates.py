@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from bench.identity import Case, DelegateSpec
 from bench.runners.invoke_loop import LIBRARIES
@@ -20,7 +21,14 @@ CLASSIC = "benchmark_model"
 COMPILED = "benchmark_litert"
 APP = "benchmark_app"
 
-_Check = Callable[[str], bool]
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """What an option takes, in words, and whether a value is that."""
+
+    takes: str
+    accepts: Callable[[str], bool]
+
 
 # Our own options. What takes the nodes that an accelerator leaves, "xnnpack" or "none"; the
 # library that brings a delegate; and what that library is told, "key:value;key:value".
@@ -30,41 +38,42 @@ OPTIONS = "options"
 
 
 def _one_of(*values: str) -> _Check:
-    return lambda value: value in values
+    return _Check(" or ".join(values), lambda value: value in values)
 
 
-_flag = _one_of("true", "false")
-
-
-def _text(value: str) -> bool:
+def _is_text(value: str) -> bool:
     return value != "" and value.isprintable()
 
 
-def _whole(value: str) -> bool:
-    return re.fullmatch(r"-?\d{1,9}", value) is not None
-
-
-def _library(value: str) -> bool:
+def _is_library(value: str) -> bool:
     # A relative path would be sought in a launch's own directory, which is ours.
-    return _text(value) and ("/" not in value or value.startswith("/"))
+    return _is_text(value) and ("/" not in value or value.startswith("/"))
 
 
-def _absolute(value: str) -> bool:
-    return _text(value) and value.startswith("/")
+def _is_pairs(value: str) -> bool:
+    return _is_text(value) and all(key and colon for key, colon, _ in _split(value))
 
 
-def _pairs(value: str) -> bool:
-    return _text(value) and all(key and colon for key, colon, _ in _split(value))
-
-
-def _tool_pairs(value: str) -> bool:
+def _is_tool_pairs(value: str) -> bool:
     # The tool drops, and does not say so, whatever has more than one colon.
-    return _pairs(value) and not any(":" in rest for _, _, rest in _split(value))
+    return _is_pairs(value) and not any(":" in rest for _, _, rest in _split(value))
 
 
 def _split(value: str) -> Iterator[tuple[str, str, str]]:
     return (part.partition(":") for part in value.split(";"))
 
+
+_flag = _one_of("true", "false")
+_text = _Check("a text of visible characters", _is_text)
+_whole = _Check("a whole number", lambda value: re.fullmatch(r"-?\d{1,9}", value) is not None)
+_library = _Check("a whole path, or a bare name that the loader finds", _is_library)
+_absolute = _Check("a whole path", lambda value: _is_text(value) and value.startswith("/"))
+_pairs = _Check("key:value;key:value", _is_pairs)
+_tool_pairs = _Check("key:value;key:value, with one colon each", _is_tool_pairs)
+# NNAPI's reference is the processor, and no accelerator.
+_accelerator = _Check(
+    "the name of an accelerator", lambda value: _is_text(value) and value != "nnapi-reference"
+)
 
 _REST: Mapping[str, _Check] = {REST: _one_of("xnnpack", "none")}
 _LOOP: Mapping[str, Mapping[str, _Check]] = {
@@ -95,8 +104,7 @@ _CLASSIC: Mapping[str, Mapping[str, _Check]] = {
             "fast_single_answer", "sustained_speed", "low_power", "undefined"
         ),
         "nnapi_execution_priority": _one_of("default", "low", "medium", "high"),
-        # Its reference is the processor, and no accelerator.
-        "nnapi_accelerator_name": lambda value: _text(value) and value != "nnapi-reference",
+        "nnapi_accelerator_name": _accelerator,
         "nnapi_allow_fp16": _flag,
         "nnapi_allow_dynamic_dimensions": _flag,
         "nnapi_use_burst_mode": _flag,
@@ -179,8 +187,9 @@ def option_problem(delegate: DelegateSpec, kind: str) -> str | None:
         if name not in known:
             names = ", ".join(known) or "none"
             return f"{delegate.name} of {kind} has no option {name!r} (known: {names})"
-        if not known[name](value):
-            return f"{delegate.name} of {kind}: {value!r} is no value for {name}"
+        if not known[name].accepts(value):
+            takes = known[name].takes
+            return f"{delegate.name} of {kind}: {value!r} is no value for {name}: it takes {takes}"
     if delegate.name == "external" and PATH not in dict(delegate.options):
         return "external needs the option path: the library that brings the delegate"
     return None
