@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.config import PlanConfig
+from bench.config import MeasureConfig, ModelConfig, PlanConfig
 from bench.headline import Tail, headline, tail
 from bench.metrics import metric_of
 from bench.planfile import parse_plan
@@ -51,12 +51,13 @@ def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
         plan.gates,
         higher_is_better={m.name: metric_of(m.metric).higher_is_better for m in plan.model},
     )
-    holdouts = {model.name: model.holdout is not None for model in plan.model}
+    models = {model.name: model for model in plan.model}
     rows = []
     for item in cases:
         case = item.case
-        holdout = holdouts.get(case.model, False)
-        accuracy, reason = _accuracy(item, judged, on_device.get(case.case_id), holdout)
+        accuracy, reason = _accuracy(
+            item, judged, on_device.get(case.case_id), models[case.model], plan.measure
+        )
         row = _row(
             item,
             variants.get((case.model, case.variant)),
@@ -66,7 +67,12 @@ def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
             reason,
             adaptive=plan.measure.precision is not None,
         )
-        rows.append(replace(row, gates=apply_gates(row, plan.gates, holdout=holdout)))
+        rows.append(
+            replace(
+                row,
+                gates=apply_gates(row, plan.gates, holdout=models[case.model].holdout is not None),
+            )
+        )
     quantity = {item.case.case_id: item.quantity for item in cases}
     front = _pareto(rows, quantity)
     final = tuple(replace(row, pareto=row.case_id in front) for row in rows)
@@ -200,7 +206,11 @@ def _energy_reason(measured: Sequence[Measurement]) -> str | None:
 
 
 def _accuracy(
-    item: MeasuredCase, judged: Mapping[Key, Judged], on_device: Judged | None, holdout: bool
+    item: MeasuredCase,
+    judged: Mapping[Key, Judged],
+    on_device: Judged | None,
+    model: ModelConfig,
+    measure: MeasureConfig,
 ) -> tuple[Accuracy | None, str | None]:
     """Accuracy of the case's own answers, or by the kernels of its delegate here, and what is
     missing of it.
@@ -216,12 +226,12 @@ def _accuracy(
     mine = on_device if whole or here is None else here
     if mine is not None:
         return mine.accuracy, mine.reason
-    if not holdout:
+    if model.holdout is None:
         return None, "no holdout in the plan"
-    return None, (
-        f"{case.variant} was not evaluated with the kernels of {case.delegate.label}; "
-        "measure.device_accuracy has each device answer itself"
-    )
+    reason = f"{case.variant} was not evaluated with the kernels of {case.delegate.label}"
+    if measure.device_accuracy:
+        return None, f"{reason}, and its device gave no answers to judge"
+    return None, (f"{reason}; measure.device_accuracy has each device answer itself")
 
 
 def _pareto(rows: Sequence[Row], quantity: Mapping[str, str]) -> frozenset[str]:

@@ -585,7 +585,8 @@ def test_a_delegate_that_the_runner_lacks_is_refused(delegate: DelegateSpec) -> 
     [
         (RawOutput(-11, b"", b""), Outcome.CRASHED, "the runtime aborted (SIGSEGV)"),
         (RawOutput(-99, b"", b"x\n\n"), Outcome.CRASHED, "the runtime aborted (signal 99): x"),
-        (RawOutput(0, b"", b""), Outcome.UNREADABLE, "invoke_loop's document: Invalid JSON"),
+        (RawOutput(0, b"\n", b"bye"), Outcome.UNREADABLE, "left no result: bye"),
+        (RawOutput(0, b"{", b""), Outcome.UNREADABLE, "invoke_loop's document: Invalid JSON"),
         (RawOutput(3, b"{}", b"last"), Outcome.UNREADABLE, "without saying why: last"),
         (RawOutput(1, b"{}", b"a\nKeyError: 1\n"), Outcome.UNREADABLE, "code 1: KeyError: 1"),
         (RawOutput(127, b"", b"\xff"), Outcome.UNREADABLE, "exit code 127: �"),

@@ -149,7 +149,7 @@ def test_wrong_answers_are_called_so_in_every_medium(comparison: Comparison) -> 
     assert wrong == 2
     for width in (60, 120, 200):
         # Beside the delegate, the p50 and the matrix, at the very least.
-        assert printed(terminal(comparison), width).count("WRONG answers") >= 3 * wrong
+        assert printed(terminal(comparison), width).count("WRONG") >= 3 * wrong
     text = markdown(comparison)
     lines = [
         line for line in text.splitlines() if line.startswith(("| fp32 | gpu", "| fp16 | gpu"))

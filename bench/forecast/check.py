@@ -17,7 +17,12 @@ def check(forecast: Forecast, delegation: Delegation | None) -> Checked:
     if delegation.accelerators:
         names = ", ".join(delegation.accelerators)
         return Checked(why_not=f"{names} decided, and the list is not of it")
-    return Checked(disagreements=tuple(_disagreements(forecast, delegation)))
+    found = tuple(_disagreements(forecast, delegation))
+    if not found and forecast.verdict is Coverage.UNKNOWN:
+        # What forecasts nothing cannot come true.
+        names = ", ".join(dict.fromkeys(each.op for each in forecast.unknown))
+        return Checked(why_not=f"the list does not know {names}")
+    return Checked(disagreements=found)
 
 
 def _disagreements(forecast: Forecast, found: Delegation) -> Iterator[str]:

@@ -120,6 +120,10 @@ def judged(
     if output.exit_code != 0:
         message = f"the script ended with exit code {output.exit_code}"
         return _failed(Outcome.UNREADABLE, "unreadable", _with(message, last), tail)
+    if not output.stdout.strip():
+        # A library that ends the process by itself looks like success.
+        message = "the process ended as if all were well, and left no result"
+        return _failed(Outcome.UNREADABLE, "unreadable", _with(message, last), tail)
     try:
         return Outcome.OK, parse(log), None
     except UnreadableOutput as error:

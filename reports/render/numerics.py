@@ -28,7 +28,7 @@ HEADS = (
     "top-1 agrees",
     "NaN, inf",
     "samples",
-    "accuracy on the device",
+    "on the device",
 )
 # From here on columns hold numbers.
 FIRST_NUMBER = HEADS.index("max abs")
@@ -99,14 +99,13 @@ def _cells(row: Row, several: bool) -> tuple[Cell, ...]:
     case, found, judged = row.case, row.answers, row.numerics
     assert found is not None
     of = worst(found)
-    wrong = row.is_wrong
     word = NumericsWord.UNKNOWN if judged is None else judged.word
     doubts = tuple(flag for flag in flags(row) if flag != WRONG)
     return (
         *(Cell(fmt.visible(text)) for text in (case.model, case.variant, _where(row, several))),
         Cell(delegate_text(row), doubts, tone=Tone.BAD if doubts else Tone.PLAIN),
         Cell(str(case.threads)),
-        Cell(WRONG if wrong else word, tone=NUMERICS_TONES[word]),
+        Cell(word, tone=NUMERICS_TONES[word]),
         Cell(difference(of.max_abs)),
         Cell(cosine(of.cosine)),
         Cell(snr(of.snr_db, of.max_abs)),
