@@ -13,6 +13,7 @@ from reports.standing import numerics_reasons
 # Stand beside a delegate's name, and beside a number, where it must not be read as that
 # delegate's, where that is doubted, and where the answers are wrong.
 NOT_AS_ASKED = "not as asked"
+UNKNOWN = "delegation UNKNOWN"
 SUSPECT = "SUSPECT"
 WRONG = "WRONG answers"
 
@@ -36,7 +37,8 @@ def flags(row: Row) -> tuple[str, ...]:
     if row.is_wrong:
         words.append(WRONG)
     if row.delegation is not None and not row.delegation.as_requested:
-        words.append(NOT_AS_ASKED)
+        unknown = row.delegation.verdict is Coverage.UNKNOWN
+        words.append(UNKNOWN if unknown else NOT_AS_ASKED)
     elif row.is_suspect:
         words.append(SUSPECT)
     return tuple(words)
