@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import unicodedata
 
-from bench.stats import Interval
+from bench.stats import Change, Interval, RatioVerdict
 
 ABSENT = "–"
 
@@ -168,6 +168,18 @@ def ratio(value: float | None) -> str:
         ValueError: negative or not finite.
     """
     return ABSENT if value is None else f"{_three_digits(_not_negative(value))}×"
+
+
+def ratio_details(verdict: RatioVerdict) -> tuple[str, ...]:
+    """What stands beside a ratio: its interval, and that it is the same or unclear."""
+    details = []
+    if verdict.interval is not None:
+        details.append(bounds(verdict.interval))
+        if remark := confidence_remark(verdict.interval):
+            details.append(remark)
+    if verdict.change is not Change.CHANGED:
+        details.append(verdict.change.lower())
+    return tuple(details)
 
 
 def bounds(interval: Interval) -> str:

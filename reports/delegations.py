@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.delegation.judge import with_latency, with_profile
+from bench.delegation.judge import with_profile
+from bench.delegation.latency import with_latency
 from bench.delegation.model import Coverage, Delegation, Evidence, EvidenceSource
 from bench.plan import RUNNER_KIND
 from bench.records import LaunchRecord, Purpose

@@ -19,10 +19,11 @@ from typing import Any
 from bench.errors import UnreadableOutput, UserError
 from bench.parse.read import parse_files
 from bench.parsers.benchmark_litert import parse_compiled
-from bench.parsers.benchmark_model import check_count, parse_classic, parse_logcat
+from bench.parsers.benchmark_model import ToolOutput, check_count, parse_classic
 from bench.parsers.benchmark_proto import parse_result, parse_runtime_info
 from bench.parsers.count_line import CountLine, parse_count_line
 from bench.parsers.interpreter_state import parse_states
+from bench.parsers.logcat import logcat_text
 from bench.parsers.op_profile import parse_profile_text
 from bench.parsers.op_proto import parse_profile_proto
 from bench.parsers.runtime_log import parse_log
@@ -317,6 +318,10 @@ def _read_count(data: bytes) -> CountLine | None:
     return line
 
 
+def _read_logcat(data: bytes) -> ToolOutput:
+    return parse_classic(b"", logcat_text(data.decode("utf-8", "replace"), 1234).encode())
+
+
 _TARGETS: tuple[_Target, ...] = (
     ("parse", parse_files, _pair),
     ("op profile", lambda data: parse_profile_text(data.decode("utf-8", "replace")), _profile),
@@ -326,7 +331,7 @@ _TARGETS: tuple[_Target, ...] = (
     ("log", lambda data: parse_log(data.decode("utf-8", "replace")), _text),
     ("classic", lambda data: parse_classic(data, b""), _text),
     ("compiled", lambda data: parse_compiled(data, data), _text),
-    ("logcat", parse_logcat, lambda chance: _logcat(chance, _text(chance))),
+    ("logcat", _read_logcat, lambda chance: _logcat(chance, _text(chance))),
     ("count line", _read_count, _count),
     (
         "state",

@@ -375,7 +375,6 @@ class TestAnswers:
         for purpose in (Purpose.PROFILE, Purpose.NUMERICS):
             said = app.cannot(spec(folder, purpose, kind="benchmark_app", samples=path))
             assert "cannot hand over" in str(said)
-        assert app.cannot(spec(folder, Purpose.TRACE, kind="benchmark_app")) is None
         for shapes in [(2, 1, 5)], [(1001, 1, 16)], [(2, 1, 16), (2, 1, 16)]:
             given = spec(folder, Purpose.NUMERICS, samples=samples(folder, *shapes))
             assert runner(folder).cannot(given)
@@ -523,11 +522,6 @@ def test_libraries_of_delegates_are_named_and_not_laid_out(
         )
 
 
-def test_a_system_trace_is_of_the_program_alone(folder: Path) -> None:
-    made = runner(folder)
-    timed = made.prepare(spec(folder, Purpose.TIMING))
-    traced = made.prepare(spec(folder, Purpose.TRACE))
-    assert made.cannot(spec(folder, Purpose.TRACE)) is None
-    assert traced.argv == timed.argv
-    assert "LD_PRELOAD" in timed.env
-    assert traced.env == {}
+def test_the_clock_is_preloaded_where_runs_are_timed(folder: Path) -> None:
+    assert "LD_PRELOAD" in runner(folder).prepare(spec(folder, Purpose.TIMING)).env
+    assert runner(folder).prepare(spec(folder, Purpose.PROFILE)).env == {}

@@ -18,11 +18,11 @@ from bench.parsers.benchmark_model import (
     ToolText,
     first,
     parse_classic,
-    parse_logcat,
     parse_text,
 )
 from bench.parsers.benchmark_proto import parse_result, parse_runtime_info
 from bench.parsers.count_line import CountLine
+from bench.parsers.logcat import logcat_text
 from bench.parsers.runtime_log import parse_log
 
 GOLDEN = Path(__file__).parent / "golden" / "benchmark_model"
@@ -223,6 +223,10 @@ class TestLogcat:
     def threadtime(self, pid: int, lines: tuple[str, ...]) -> str:
         return "".join(f"11-21 13:00:00.123  {pid}  {pid + 9} I tflite  : {x}\n" for x in lines)
 
+    def read(self, log: str) -> ToolText:
+        """As the runner of the app does."""
+        return parse_classic(b"", logcat_text(log, 4711).encode()).text
+
     def text(self) -> tuple[str, ...]:
         stdout = recorded("02b_fp32_explicit_xnnpack")[0].decode()
         return tuple(stdout.splitlines())
@@ -230,13 +234,13 @@ class TestLogcat:
     def test_the_apk_prints_the_same_through_logcat(self) -> None:
         plain = parse_classic(*recorded("02b_fp32_explicit_xnnpack"))
         log = "--------- beginning of main\n" + self.threadtime(4711, self.text())
-        assert parse_logcat(log.encode()).text == plain.text
+        assert self.read(log) == plain.text
 
     def test_without_a_level_in_the_text_and_in_brief_format(self) -> None:
         plain = parse_classic(*recorded("02b_fp32_explicit_xnnpack"))
         lines = [line.removeprefix("INFO: ") for line in self.text()]
         log = "".join(f"I/tflite  ( 4711): {line}\r\n" for line in lines)
-        assert parse_logcat(log.encode()).text == plain.text
+        assert self.read(log) == plain.text
 
     def test_other_processes_and_tags_are_not_ours(self) -> None:
         ours = self.threadtime(4711, self.text())
@@ -244,19 +248,14 @@ class TestLogcat:
             99, ("INFO: STARTING!", "INFO: count=1 curr=5 p5=5 median=5 p95=5")
         )
         noise = "11-21 13:00:00.123  4711  4720 W Other   : count=7\n"
-        mixed = (others + noise + ours).encode()
-        assert parse_logcat(mixed, 4711).text == parse_logcat(ours.encode()).text
-        with pytest.raises(UnreadableOutput, match="several processes"):
-            parse_logcat(mixed)
+        assert self.read(others + noise + ours) == self.read(ours)
 
     def test_warnings_keep_their_level(self) -> None:
-        log = self.threadtime(1, ("STARTING!",)) + (
-            "11-21 13:00:00.123  1  9 W tflite  : "
+        log = self.threadtime(4711, ("STARTING!",)) + (
+            "11-21 13:00:00.123  4711  9 W tflite  : "
             "GPU acceleration is unsupported on this platform.\n"
         )
-        assert parse_logcat(log.encode()).text.warnings == (
-            "GPU acceleration is unsupported on this platform.",
-        )
+        assert self.read(log).warnings == ("GPU acceleration is unsupported on this platform.",)
 
 
 class TestRuntimeLog:

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from bench.delegation.compiled import judge_compiled_model
 from bench.delegation.fuse import fuse
-from bench.delegation.judge import judge, judge_tool, why_not_created, with_latency, with_profile
+from bench.delegation.judge import judge, judge_tool, why_not_created, with_profile
+from bench.delegation.latency import with_latency
 from bench.delegation.model import Coverage, Delegation, EvidenceSource, Refusal
 from bench.delegation.nodes import from_numbers
 from bench.ops.model import OpKind, OpProfile, OpRow, OpTable, ProfileSource
-from bench.parsers.benchmark_model import Applied, ToolOutput, ToolText, parse_classic, parse_logcat
+from bench.parsers.benchmark_model import Applied, ToolOutput, ToolText, parse_classic
 from bench.parsers.benchmark_proto import RuntimeGraph, RuntimeNode
+from bench.parsers.logcat import logcat_text
 from bench.parsers.op_profile import parse_profile_text
 from bench.parsers.runtime_log import parse_log
 from bench.stats import Change, RatioVerdict
@@ -130,8 +132,9 @@ def test_what_the_gpu_refuses_is_kept_with_every_reason() -> None:
 def test_the_list_of_the_gpu_in_logcat_and_between_lines_of_the_tool() -> None:
     lines = ["STARTING!", *GPU_LOG.replace("ERROR: ", "").splitlines()]
     logcat = "\n".join(f"11-21 10:00:00.000  123  123 E tflite  : {line}" for line in lines)
-    assert parse_logcat(logcat.encode()).log.gpu_nodes == (49, 3)
-    assert set(parse_logcat(logcat.encode()).log.gpu_refused) == {"CAST", "CUSTOM Foo"}
+    found = parse_log(logcat_text(logcat, 123))
+    assert found.gpu_nodes == (49, 3)
+    assert set(found.gpu_refused) == {"CAST", "CUSTOM Foo"}
     mixed = GPU_LOG.replace("CUSTOM", "INFO: Initialized session in 3ms.\nCUSTOM")
     assert set(parse_log(mixed).gpu_refused) == {"CAST", "CUSTOM Foo"}
     cut = "ERROR: Next operations are not supported by GPU delegate:\nERROR: it broke\nA: b\n"

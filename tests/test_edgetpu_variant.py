@@ -162,6 +162,15 @@ def test_an_int8_that_is_none_is_not_compiled(root: Path, monkeypatch: pytest.Mo
     )
 
 
+def test_an_int8_that_is_no_model_is_the_users_to_mend(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(root / "bin", monkeypatch)
+    (root / "int8.tflite").write_bytes(b"TFL3 no model")
+    with pytest.raises(UserError, match=r"files\.int8: int8\.tflite is .*; give a whole \.tflite"):
+        made(root)
+
+
 def test_a_compiled_file_is_imported(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(root / "nothing"))
     (record,) = made(root, files={"int8-edgetpu": "compiled.tflite"})

@@ -23,10 +23,10 @@ from models import (
     variable_model,
 )
 
-from bench.delegation.model import Coverage, Delegation, Refusal
+from bench.delegation.model import Coverage, Delegation, Evidence, EvidenceSource, Refusal
 from bench.forecast.check import check
 from bench.forecast.forecast import forecast_for, forecasts
-from bench.forecast.model import Expected, Forecast
+from bench.forecast.model import Checked, Expected, Forecast
 from bench.forecast.rules import NUMBERS, RuleList, Rules, load_rules
 from bench.forecast.stored import KEY, forecasts_of, to_json
 from bench.tflite.graph import parse_model
@@ -220,6 +220,21 @@ def test_what_cannot_be_compared_neither_agrees_nor_disagrees(
     assert found.disagreements == ()
     assert found.why_not is not None
     assert words in found.why_not
+
+
+def test_a_graphics_adapter_decides_nothing_but_a_rasteriser_is_no_gpu() -> None:
+    list_of_gpu = forecast(partial_model(), "gpu", CLASSIC)
+    line = Evidence(EvidenceSource.DEVICE, "The GPU is Adreno 740.")
+    real = replace(OUTSIDE, requested="gpu", accelerators=("Adreno 740",), evidence=(line,))
+    assert check(list_of_gpu, real) == Checked()
+    wrong = replace(real, fallback_ops={"SOFTMAX": 1})
+    assert check(list_of_gpu, wrong).disagreements
+    line = Evidence(EvidenceSource.DEVICE, "a rasteriser", Coverage.NONE)
+    found = check(
+        list_of_gpu,
+        Delegation("gpu", Coverage.NONE, accelerators=("SwiftShader",), evidence=(line,)),
+    )
+    assert found.why_not == "SwiftShader decided, and the list is not of it"
 
 
 def test_an_op_that_the_list_does_not_know_never_disagrees() -> None:

@@ -140,7 +140,7 @@ def test_an_accuracy_that_should_be_there_and_is_not_is_unknown() -> None:
     data = run_data(matrix({"fp32": 1000, "int8": 500}), correct={"fp32": answers(680)})
     found = gate(data, "accuracy_ratio_min")
     assert found.status == "UNKNOWN"
-    assert found.reason == "int8 was not evaluated with the kernels of xnnpack"
+    assert found.reason.startswith("int8 was not evaluated with the kernels of xnnpack;")
 
 
 @pytest.mark.parametrize(

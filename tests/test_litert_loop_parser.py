@@ -19,26 +19,12 @@ from bench.ops.model import OpKind
 from bench.parsers.litert_loop import parse, parse_answered, parse_profile
 from bench.records import Measurement
 from bench.runners.base import Answers, Profiled
+from tests.test_invoke_loop_parser import VALID
 
 HEADER: dict[str, Any] = {
+    **{key: VALID[key] for key in ("delegate", "threads", "model_sha256", "runtime")},
     "format": "edgebench-litert-loop/1",
-    "delegate": "xnnpack",
-    "threads": 2,
-    "model_sha256": "ab" * 32,
-    "runtime": {
-        "name": "ai_edge_litert",
-        "version": "2.3.0",
-        "python": "3.11.7",
-        "numpy": "2.4.6",
-        "machine": "x86_64",
-    },
     "told": {"nodes": 2, "fully": False, "without_cpu": False, "messages": ""},
-}
-INPUTS: dict[str, Any] = {
-    "source": "seeded-draw",
-    "seed": 7,
-    "sha256": "cd" * 32,
-    "tensors": [{"name": "input", "shape": [1, 8], "dtype": "int8"}],
 }
 
 
@@ -58,38 +44,19 @@ PROFILE: dict[str, Any] = {
     ],
 }
 TIMING: dict[str, Any] = {
+    **{key: value for key, value in VALID.items() if not key.startswith("nodes")},
     **HEADER,
     "purpose": "timing",
-    "inputs": INPUTS,
-    "load_us": 1503.2,
-    "allocate_us": 784.4,
-    "first_inference_us": 3.0,
-    "input_copy_us": 1.2,
-    "output_copy_us": 0.5,
-    "baseline_rss_kib": 48196,
-    "peak_rss_kib": 55900,
     "sync": None,
     "profile": PROFILE,
     "profile_problem": "",
-    "timer": {"cost_ns": 40.0, "resolution_ns": 30},
-    "warmup": {
-        "samples_ns": [3000, 1000, 1000],
-        "invokes": 3,
-        "wall_ns": 1_000_000_000,
-        "cut": 1,
-        "steady": True,
-    },
-    "measured": {
-        "samples_ns": list(range(1000, 1100)),
-        "made": 200,
-        "invokes_per_sample": 1,
-        "wall_ns": 300_000,
-        "cpu_ns": 400_000,
-    },
-    "load": {"wall_ns": 10**9, "process_cpu_ns": 10**9, "busy_ns": 2 * 10**9, "steal_ns": 0},
-    "clock": {"non_positive": 0, "went_back": False},
 }
-PROFILING: dict[str, Any] = {**HEADER, "purpose": "profile", "inputs": INPUTS, "profile": PROFILE}
+PROFILING: dict[str, Any] = {
+    **HEADER,
+    "purpose": "profile",
+    "inputs": VALID["inputs"],
+    "profile": PROFILE,
+}
 ANSWERED: dict[str, Any] = {
     **HEADER,
     "purpose": "numerics",
@@ -142,7 +109,7 @@ READERS: list[tuple[dict[str, Any], Callable[[bytes], object]]] = [
 
 def test_the_figures_of_a_timed_launch() -> None:
     m = timing(raw(TIMING))
-    assert (m.count, m.p50_us, m.p90_us) == (100, pytest.approx(1.0495), pytest.approx(1.0891))
+    assert (m.count, m.p50_us, m.p90_us) == pytest.approx((100, 1.0495, 1.0891))
     assert (m.load_us, m.allocate_us, m.first_inference_us) == (1503.2, 784.4, 3.0)
     assert m.cpu_us_per_invoke == pytest.approx(2.0)
     assert m.delegation.verdict is Coverage.PARTIAL

@@ -18,6 +18,7 @@ from bench.ops.groups import group
 from bench.ops.model import OpKind, OpProfile, OpRow, ProfileSource
 from bench.parsers.op_profile import parse_profile_text
 from bench.tflite.graph import TfliteModel
+from reports.ops.comparison_view import comparison_view
 
 GOLDEN = Path(__file__).parent / "golden" / "benchmark_model"
 # us of each op of MobileNetV2: with XNNPACK in fp32, and where dynamic range leaves the
@@ -345,3 +346,23 @@ def test_a_missing_time_is_no_difference() -> None:
         model,
     )
     assert pair.ops[0].difference_us is None
+
+
+def test_what_has_no_time_is_no_cause_and_is_not_called_zero() -> None:
+    slow = profile(plain(0, "ADD", 50.0), plain(1, "MUL", 90.0))
+    fast = profile(plain(0, "ADD", 10.0), plain(1, "MUL", None))
+    found = explain(side("a", slow), side("b", fast))
+    assert [figure.ops for figure in found.figures] == [("ADD",)]
+    pair = compare_profiles(summary(slow), summary(fast), None, None)
+    assert {g.ops: g.difference_us for g in pair.groups} == {("ADD",): 40.0, ("MUL",): None}
+    view = comparison_view("a, b", pair, ("a", "b"), (), by="type", top=9)
+    (row,) = (row for row in view.tables[0].rows if row[0] == "MUL")
+    assert row[4:] == ("–", "–", "1/1", "–")
+
+
+def test_an_op_of_which_a_part_has_no_time_has_none() -> None:
+    model = chain(["ADD", "MUL"])
+    parts = profile(plain(0, "ADD", 1.0), plain(0, "ADD", None), plain(1, "MUL", 2.0))
+    whole = profile(plain(0, "ADD", 3.0), plain(1, "MUL", 2.0))
+    pair = compare_profiles(summary(parts, model), summary(whole, model), model, model)
+    assert [(op.op, op.difference_us) for op in pair.ops] == [("ADD", None), ("MUL", 0.0)]

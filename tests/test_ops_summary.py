@@ -99,8 +99,16 @@ ROWS = st.builds(
 @given(st.lists(ROWS, max_size=20))
 def test_the_parts_are_the_whole(rows: list[OpRow]) -> None:
     found = summary(profile(*rows))
-    assert sum(total.us for total in found.types) == pytest.approx(found.total_us)
+    assert sum(total.us or 0 for total in found.types) == pytest.approx(found.total_us)
     assert found.plain_us + found.delegate_us == pytest.approx(found.total_us)
     assert sum(total.rows for total in found.types) == len(rows)
     shares = [found.share(row.row.avg_us) or 0.0 for row in found.rows]
     assert sum(shares) == pytest.approx(1.0 if found.total_us > 0 else 0.0)
+
+
+def test_a_type_without_any_time_has_none() -> None:
+    found = summary(profile(plain(0, "ADD", 1.0), plain(1, "MUL", None)))
+    assert [(total.type, total.us, total.share) for total in found.types] == [
+        ("ADD", 1.0, 1.0),
+        ("MUL", None, None),
+    ]

@@ -56,6 +56,10 @@ def read_one(*texts: str) -> dict[str, Any]:
     return runs[0]
 
 
+def delegation(run: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(d for d in run["delegations"] if d["requested"] == name)
+
+
 def in_turn(*contents: bytes) -> bytes:
     """Line by line, the first first."""
     streams = [content.splitlines(keepends=True) for content in contents]

@@ -32,11 +32,7 @@ from tests.parse_texts import (
     compiled,
     profile_part,
 )
-from tests.test_parse import INPUTS, golden, read, read_one
-
-
-def delegation(run: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(d for d in run["delegations"] if d["requested"] == name)
+from tests.test_parse import INPUTS, delegation, golden, read, read_one
 
 
 def verdict(run: dict[str, Any], name: str) -> str:

@@ -26,7 +26,7 @@ from tests.parse_texts import (
     classic,
     compiled,
 )
-from tests.test_parse import INPUTS, read, read_one
+from tests.test_parse import INPUTS, delegation, read, read_one
 
 OLD_HEAD = "STARTING!\nNum runs: [50]\nGraph: [m.tflite]\nUse nnapi : [0]\n"
 TIMINGS = SUMMARY.partition("\n")[0] + "\n"
@@ -34,10 +34,6 @@ XNNPACK_APPLIED = (
     "INFO: XNNPACK delegate created.\nINFO: Explicitly applied XNNPACK delegate, and the model "
     "graph will be completely executed by the delegate.\n"
 )
-
-
-def delegation(run: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(d for d in run["delegations"] if d["requested"] == name)
 
 
 def counts(found: dict[str, Any]) -> tuple[object, ...]:

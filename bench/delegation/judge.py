@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from bench.delegation.device import from_accelerators, from_adapter
 from bench.delegation.finding import Finding, lines
 from bench.delegation.fuse import as_finding, fuse
-from bench.delegation.latency import with_latency
 from bench.delegation.log import from_log
 from bench.delegation.model import Delegation, EvidenceSource
 from bench.delegation.nodes import from_graph, from_numbers
@@ -17,8 +16,6 @@ from bench.delegation.tool import from_tool, made, refusals, registered, unread_
 from bench.ops.model import OpProfile
 from bench.parsers.benchmark_model import ToolOutput
 from bench.parsers.benchmark_proto import RuntimeGraph
-
-__all__ = ["judge", "judge_tool", "why_not_created", "with_latency", "with_profile"]
 
 _NAMED_IN_LOG = {"xnnpack": "XNNPACK delegate"}
 

@@ -24,7 +24,8 @@ class EvidenceSource(StrEnum):
     PROFILE: rows of an op profile. LOG: its log. TOOL: benchmark_model's own words. ABSENCE:
     a line that must be there and is not. FLAG: an option that nobody read. DEVICE: what
     computed, such as a rasteriser on the processor. LATENCY: as fast as without it.
-    RECORD: of a store written before sources were kept.
+    RECORD: of a store written before sources were kept, or what launches of one case say
+    against each other.
     """
 
     NODES = "nodes"

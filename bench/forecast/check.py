@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from bench.delegation.model import Coverage, Delegation
+from bench.delegation.model import Coverage, Delegation, EvidenceSource
 from bench.forecast.model import Checked, Forecast
 from bench.format import counted
 
@@ -14,7 +14,7 @@ def check(forecast: Forecast, delegation: Delegation | None) -> Checked:
     """Compare op by op, where the measurement tells which ops stayed outside."""
     if delegation is None or delegation.verdict is Coverage.UNKNOWN:
         return Checked(why_not="it is not known what the delegate took")
-    if delegation.accelerators:
+    if delegation.accelerators and not _is_delegates_own(delegation):
         names = ", ".join(delegation.accelerators)
         return Checked(why_not=f"{names} decided, and the list is not of it")
     found = tuple(_disagreements(forecast, delegation))
@@ -23,6 +23,15 @@ def check(forecast: Forecast, delegation: Delegation | None) -> Checked:
         names = ", ".join(dict.fromkeys(each.op for each in forecast.unknown))
         return Checked(why_not=f"the list does not know {names}")
     return Checked(disagreements=found)
+
+
+def _is_delegates_own(found: Delegation) -> bool:
+    """Whether the delegate itself decided: a graphics adapter takes what it is given."""
+    stood_in = any(
+        item.source is EvidenceSource.DEVICE and item.says is Coverage.NONE
+        for item in found.evidence
+    )
+    return found.requested == "gpu" and not stood_in
 
 
 def _disagreements(forecast: Forecast, found: Delegation) -> Iterator[str]:

@@ -145,7 +145,7 @@ def _constants(node: Node, rule: Rule) -> Iterator[str]:
 
 
 def _weights(node: Node, rule: Rule, data: Sequence[Tensor]) -> Iterator[str]:
-    weights = node.input(rule.weights_at)
+    weights = node.input(1)
     if not rule.weights or weights is None or not data:
         return
     allowed: Types = rule.weights.get(data[0].dtype, ())

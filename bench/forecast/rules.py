@@ -43,8 +43,8 @@ class Rule(_Frozen):
         inputs, outputs: least and most of them; an input that is left out does not count.
         constant: inputs that must be constants.
         bias: input that must be a constant of one dimension, where the op has it.
-        weights: type of the first data input -> types that input `weights_at` may have.
-        channel: dimension that its scales may belong to; None for any.
+        weights: type of the first data input -> types that input 1, the weights, may have.
+        channel: dimension that the scales of the weights may belong to; None for any.
         rank: input, or "out", -> least and most dimensions.
         activation: fused activations.
         options: option -> values that it may have.
@@ -70,7 +70,6 @@ class Rule(_Frozen):
     constant: tuple[int, ...] = ()
     bias: int | None = None
     weights: dict[str, Types] = Field(default_factory=dict)
-    weights_at: int = 1
     channel: int | None = None
     rank: dict[str, tuple[int, int]] = Field(default_factory=dict)
     activation: tuple[str, ...] | None = None

@@ -19,7 +19,7 @@ def numerics_of(answers: Answers, files: NumericsFiles) -> Numerics:
     Raises: UnreadableOutput where they do not fit it (other outputs, other sizes), or where
     the reference can no longer be read.
     """
-    reference = reference_tensors(files)
+    reference = _reference(files)
     device = [
         Tensor(values, pair)
         for values, pair in zip(answers.outputs, answers.quantization, strict=True)
@@ -46,7 +46,7 @@ def numerics_of(answers: Answers, files: NumericsFiles) -> Numerics:
     )
 
 
-def reference_tensors(files: NumericsFiles) -> list[Tensor]:
+def _reference(files: NumericsFiles) -> list[Tensor]:
     """The reference's answers.
 
     Raises: UnreadableOutput where the file is gone, or is no longer what was written.

@@ -106,10 +106,6 @@ def prepare_numerics(
     `measure.device_accuracy` asks for more; without a holdout they are drawn. The answers are
     kept in `<out>/numerics/` by what they are made of, and made once.
 
-    Once they are there: `bench.numerics.compare.numerics_of(answers, files) -> Numerics`
-    (raises UnreadableOutput where the answers do not fit the reference), then
-    `bench.numerics.verdict.judge_numerics(numerics, variant=..., delegate=...)`.
-
     Raises: UserError if the holdout is unreadable, or does not fit a model or the metric.
     """
     folder = (out / "numerics").resolve()

@@ -10,7 +10,7 @@ from bench.ops.groups import Group, group
 from bench.ops.mapping import MappedRow, Match
 from bench.ops.model import OpKind
 from bench.ops.summary import Summary
-from bench.tflite.graph import Graph, TfliteModel
+from bench.tflite.graph import Graph, Op, TfliteModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class OpTime:
     """What one side spent on an op.
 
     Attributes:
-        us: per run of the model; None where no row of it has a time.
+        us: per run of the model; None where a row of it has no time.
         steps: types of its rows, in their order.
         kinds: who ran it.
         node: index in its own main graph; None where nobody can tell.
@@ -96,22 +96,25 @@ def _by_node(
     pairs, how = _pairs(our_graph, their_graph)
     left, right = _of_nodes(ours), _of_nodes(theirs)
     found: list[ComparedOp] = []
-    for node in sorted(left.keys() | (pairs.keys() & {a for a, b in pairs.items() if b in right})):
+    for node in sorted(left.keys() | {a for a, b in pairs.items() if b in right}):
         op = our_graph.ops[node]
         other = pairs.get(node)
         found.append(
             ComparedOp(
                 op.name,
-                our_graph.tensors[op.outputs[0]].name if op.outputs else "",
+                _output(our_graph, op),
                 left.get(node),
                 None if other is None else right.get(other),
             )
         )
     for node in sorted(right.keys() - set(pairs.values())):
         op = their_graph.ops[node]
-        name = their_graph.tensors[op.outputs[0]].name if op.outputs else ""
-        found.append(ComparedOp(op.name, name, None, right[node]))
+        found.append(ComparedOp(op.name, _output(their_graph, op), None, right[node]))
     return found, how
+
+
+def _output(graph: Graph, op: Op) -> str:
+    return graph.tensors[op.outputs[0]].name if op.outputs else ""
 
 
 def _pairs(ours: Graph, theirs: Graph) -> tuple[dict[int, int], str]:
@@ -137,10 +140,10 @@ def _of_nodes(summary: Summary) -> dict[int, OpTime]:
 
 def _time(node: int | None, rows: Iterable[MappedRow]) -> OpTime:
     ordered = sorted(rows, key=lambda row: row.row.order or 0)
-    times = [row.row.avg_us for row in ordered if row.row.avg_us is not None]
+    times = [us for row in ordered if (us := row.row.avg_us) is not None]
     matches = {row.match for row in ordered}
     return OpTime(
-        us=sum(times) if times else None,
+        us=sum(times) if len(times) == len(ordered) else None,
         steps=tuple(row.row.type for row in ordered),
         kinds=tuple(dict.fromkeys(row.row.kind for row in ordered)),
         node=node,

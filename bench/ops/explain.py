@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bench.delegation.model import Delegation
-from bench.format import duration, ratio
+from bench.format import duration, percent, ratio
 from bench.ops.groups import Group, SideTime, group
 from bench.ops.kernels import is_known
 from bench.ops.model import OpKind, OpProfile
@@ -128,8 +128,9 @@ def explain(one: Side, other: Side) -> Explanation:
     figures = tuple(
         figure
         for item in group(slow.summary, fast.summary)
-        if item.difference_us > _cut_off_us(item, slow, fast)
-        and (figure := _figure(item, slow, fast, told)).part >= _CAUSE
+        if (grown := item.difference_us) is not None
+        and grown > _cut_off_us(item, slow, fast)
+        and (figure := _figure(item, slow, fast, grown / told)).part >= _CAUSE
     )
     explained = min(1.0, sum(figure.part for figure in figures))
     lines = [*beware, head, *(_sentence(figure, slow, fast) for figure in figures)]
@@ -137,7 +138,7 @@ def explain(one: Side, other: Side) -> Explanation:
         lines.append("The profiles do not say why: no kind of op makes up the difference.")
     elif explained < _EXPLAINED:
         lines.append(
-            f"That is {_percent(explained)} of the difference; the profiles do not say why the"
+            f"That is {percent(explained, 0)} of the difference; the profiles do not say why the"
             " rest."
         )
     return Explanation(slow.label, fast.label, tuple(lines), figures, explained)
@@ -159,7 +160,7 @@ def _cut_off_us(item: Group, slow: Side, fast: Side) -> float:
     )
 
 
-def _figure(item: Group, slow: Side, fast: Side, difference: float) -> Figure:
+def _figure(item: Group, slow: Side, fast: Side, part: float) -> Figure:
     ours, theirs = item.ours, item.theirs
     cause = _cause(item)
     return Figure(
@@ -171,7 +172,7 @@ def _figure(item: Group, slow: Side, fast: Side, difference: float) -> Figure:
         faster_us=theirs.us,
         slower_share=ours.us / slow.summary.total_us,
         faster_share=theirs.us / fast.summary.total_us,
-        part=item.difference_us / difference,
+        part=part,
     )
 
 
@@ -187,7 +188,7 @@ def _cause(item: Group) -> Cause:
     if here is not None and here is there:
         return Cause.KERNELS
     # Mixed: a fallback where the plain part is what grew.
-    if theirs.ops and ours.plain_us - theirs.plain_us >= 0.9 * item.difference_us > 0:
+    if theirs.ops and ours.plain_us - theirs.plain_us >= 0.9 * (ours.us - theirs.us) > 0:
         return Cause.FALLBACK
     return Cause.MORE
 
@@ -204,8 +205,8 @@ def _runs_on(time: SideTime) -> OpKind | None:
 def _sentence(figure: Figure, slow: Side, fast: Side) -> str:
     what = f"{figure.count} {'/'.join(figure.ops)}"
     take = "takes" if figure.count == 1 else "take"
-    share = f"{_percent(figure.slower_share)} of its time"
-    there = _percent(figure.faster_share)
+    share = f"{percent(figure.slower_share, 0)} of its time"
+    there = percent(figure.faster_share, 0)
     against = f"{duration(figure.slower_us)} against {duration(figure.faster_us)}, {share}"
     if figure.cause is Cause.FALLBACK:
         verb = "stayed" if _asked(slow) else "ran"
@@ -255,7 +256,3 @@ def _delegate(side: Side) -> str:
         return _NAMES["xnnpack"]
     asked = side.delegation.requested if side.delegation is not None else ""
     return _NAMES.get(asked, "the delegate")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"

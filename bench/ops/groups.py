@@ -25,7 +25,7 @@ class SideTime:
     """A group on one side: time per run in us, and number of ops, by who ran them.
 
     Several steps of one node are one op, a row of merged steps is as many as it has calls;
-    `rows` are those of the profile.
+    `rows` are those of the profile, of which `untimed` have no time and are in no sum.
     """
 
     plain_us: float = 0.0
@@ -33,6 +33,7 @@ class SideTime:
     plain_ops: int = 0
     delegate_ops: int = 0
     rows: int = 0
+    untimed: int = 0
 
     @property
     def us(self) -> float:
@@ -41,6 +42,11 @@ class SideTime:
     @property
     def ops(self) -> int:
         return self.plain_ops + self.delegate_ops
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether any row of it has a time."""
+        return self.rows > self.untimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +67,10 @@ class Group:
         return "/".join(self.ops)
 
     @property
-    def difference_us(self) -> float:
-        """By how much the first profile is slower."""
+    def difference_us(self) -> float | None:
+        """By how much the first profile is slower; None where a row has no time."""
+        if self.ours.untimed or self.theirs.untimed:
+            return None
         return self.ours.us - self.theirs.us
 
     @property
@@ -84,7 +92,7 @@ def group(ours: Summary, theirs: Summary) -> tuple[Group, ...]:
         members.setdefault(top, set()).update(names)
         rows.setdefault(top, ([], []))[side].append(row)
     found = [Group(tuple(sorted(members[top])), _time(a), _time(b)) for top, (a, b) in rows.items()]
-    return tuple(sorted(found, key=lambda item: (-abs(item.difference_us), item.ops)))
+    return tuple(sorted(found, key=lambda item: (-abs(item.difference_us or 0.0), item.ops)))
 
 
 def _names(row: MappedRow) -> frozenset[str]:
@@ -122,13 +130,15 @@ def _time(rows: Iterable[MappedRow]) -> SideTime:
     us = [0.0, 0.0]
     loose = [0, 0]
     nodes: tuple[set[int], set[int]] = (set(), set())
-    number = 0
+    number = untimed = 0
     for row in rows:
         number += 1
+        untimed += row.row.avg_us is None
         at = int(row.row.kind is not OpKind.OP)
         us[at] += row.row.avg_us or 0.0
         if row.node is not None:
             nodes[at].add(row.node.index)
         else:
             loose[at] += max(1, round(row.row.times_called or 1))
-    return SideTime(us[0], us[1], loose[0] + len(nodes[0]), loose[1] + len(nodes[1]), number)
+    plain_ops, delegate_ops = (loose[at] + len(nodes[at]) for at in (0, 1))
+    return SideTime(us[0], us[1], plain_ops, delegate_ops, number, untimed)

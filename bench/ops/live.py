@@ -34,7 +34,7 @@ def profile_file(model: Path, delegate: str, threads: int, device: Device) -> Pr
     known = delegates_of(runner.kind)
     if delegate not in known:
         raise UserError(
-            f"{delegate!r} is no delegate that can be profiled here (it can: none, xnnpack)"
+            f"{delegate!r} is no delegate that can be profiled here (none and xnnpack can)"
         )
     launch = f"profile-{new_run_id()}"
     case = Case(

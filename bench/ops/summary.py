@@ -16,14 +16,15 @@ class TypeTotal:
 
     Attributes:
         rows: how many; calls: per run of the model, None where the tool does not tell.
-        us: their time per run of the model; share: of all ops, None where nothing took time.
+        us: their time per run of the model, None where none of them has one; share: of all
+            ops, None where nothing took time.
     """
 
     kind: OpKind
     type: str
     rows: int
     calls: float | None
-    us: float
+    us: float | None
     share: float | None
 
 
@@ -83,10 +84,11 @@ class Summary:
         for row in self.rows:
             groups.setdefault((row.row.kind, row.row.type), []).append(row)
         totals = [self._total(kind, step, rows) for (kind, step), rows in groups.items()]
-        return tuple(sorted(totals, key=lambda total: -total.us))
+        return tuple(sorted(totals, key=lambda total: -(total.us or 0.0)))
 
     def _total(self, kind: OpKind, step: str, rows: Sequence[MappedRow]) -> TypeTotal:
-        us = sum(row.row.avg_us or 0.0 for row in rows)
+        times = [us for row in rows if (us := row.row.avg_us) is not None]
+        us = sum(times) if times else None
         calls = [row.row.times_called for row in rows]
         known = [call for call in calls if call is not None]
         return TypeTotal(

@@ -11,22 +11,18 @@ from bench.parse.failure import failure_of
 from bench.parse.figures import of_count_line, of_summary
 from bench.parse.lines import (
     COMPILED_LINE,
+    INITIALIZED,
     START,
     body,
     is_compiled_help,
     is_stdout,
 )
-from bench.parse.model import (
-    Figures,
-    FigureSource,
-    ParsedFailure,
-    ParsedRun,
-)
+from bench.parse.model import Figures, FigureSource, ParsedFailure, ParsedRun
 from bench.parse.ops import op_rows, profile_text_of, read_profile
 from bench.parse.piece import Part, Piece
 from bench.parse.python_tool import python_facts
 from bench.parse.tail import NOTE, Tail, tail_of
-from bench.parsers.benchmark_litert import parse_compiled
+from bench.parsers.benchmark_litert import RESULTS, parse_compiled
 from bench.parsers.benchmark_model import ToolOutput, ToolText, first, parse_text
 from bench.parsers.runtime_log import parse_log
 from bench.parsers.summary_line import is_summary_line
@@ -38,7 +34,6 @@ _CLASSIC = re.compile(
 )
 _AFTER_PARAMETERS = re.compile(r"(?:INFO: )?(?:The input model file size|Initialized session in )")
 _PROFILED = re.compile(r"(?:INFO: )?Enable op profiling ?: \[1\]")
-_RESULTS = "========== BENCHMARK RESULTS =========="
 _RESULTS_END = re.compile(r"(?:INFO: )?\[benchmark_litert_model\.h:\d+\] =+")
 _NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
 _MEMORY = re.compile(
@@ -70,18 +65,17 @@ def facts_of(piece: Piece) -> ParsedRun:
     compiled = _is_compiled(lines, whole=tail is None)
     text = "\n".join([START, *(line for line in lines if body(line) != START), ""])
     cut = _cut_in_results(lines)
-    stdout = "" if started else _foreign_counts(lines)
     if tail is not None:
-        stdout = "\n".join([START, *tail.lines, ""])
-    if started and tail is None and compiled and _RESULTS in text and not cut:
-        output = parse_compiled(text.encode(), text.encode())
+        said = parse_text("\n".join([START, *tail.lines, ""]), has_summary=False)
+        said = dataclasses.replace(said, warmup=tail.warmup, measured=tail.measured)
+    elif not started:
+        said = parse_text(_without_counts(lines), has_summary=False)
+    elif compiled and RESULTS in text and not cut:
+        said = parse_compiled(text.encode(), text.encode()).text
     else:
-        output = ToolOutput(parse_text(stdout or text, has_summary=False), parse_log(""))
+        said = parse_text(text, has_summary=False)
     log = parse_log("\n".join(line for line in lines if not is_stdout(line)))
-    output = ToolOutput(output.text, log)
-    if tail is not None:
-        said = dataclasses.replace(output.text, warmup=tail.warmup, measured=tail.measured)
-        output = ToolOutput(said, log)
+    output = ToolOutput(said, log)
     profile_text = profile_text_of(lines)
     profiled = (
         profile_text is not None
@@ -151,15 +145,15 @@ def _is_compiled(lines: Sequence[str], *, whole: bool) -> bool:
     )
 
 
-def _foreign_counts(lines: Sequence[str]) -> str:
-    """Of a text in which no tool starts, nothing is a tool's own."""
+def _without_counts(lines: Sequence[str]) -> str:
+    """Of a text in which no tool starts, no figures are a tool's own."""
     return "\n".join([START, *(x for x in lines if not body(x).startswith(("count=", START))), ""])
 
 
 def _cut_in_results(lines: Sequence[str]) -> bool:
-    if _RESULTS not in lines:
+    if RESULTS not in lines:
         return False
-    return not any(map(_RESULTS_END.fullmatch, lines[lines.index(_RESULTS) + 1 :]))
+    return not any(map(_RESULTS_END.fullmatch, lines[lines.index(RESULTS) + 1 :]))
 
 
 def _failure(
@@ -202,7 +196,7 @@ def _init_us(text: ToolText, tail: Tail | None, lines: Sequence[str]) -> float |
     if tail is not None and tail.summary is not None:
         return tail.summary.init_us
     for line in lines:
-        match = re.search(r"Model initialization: +(\d+\.\d\d) ms$", line)
+        match = INITIALIZED.search(line)
         if match is not None and COMPILED_LINE.match(line):
             return round(float(match[1]) * 1e3, 3)
     return None

@@ -9,7 +9,7 @@ from bench.parse.lines import START, is_stdout
 from bench.parse.model import ParsedFailure
 from bench.parsers.failures import reason
 
-_LENGTH = 400
+MOST_SHOWN = 400
 _FAILED = "Benchmarking failed."
 # A warning, and why a run ends that may not fall back to the processor.
 _NOT_LOADED = re.compile(
@@ -37,16 +37,16 @@ def failure_of(
     # A parser of flags prints the reason and then the usage, which alone is a plea for help.
     if (found := reason(said)) is not None:
         kind, line = found
-        return ParsedFailure(kind, line[:_LENGTH])
+        return ParsedFailure(kind, line[:MOST_SHOWN])
     if any("usage: " in line for line in said) or "No flags matched." in lines:
         return ParsedFailure("usage", "the tool printed its flags and measured nothing")
     if any("The Model contains " in line for line in lines):
         message = "the tool listed the signatures of the model and measured nothing"
         return ParsedFailure("no-measurement", message)
     others = [line for line in said if _FAILED not in line]
-    detail = others[-1][:_LENGTH] if others else "it gives no reason"
+    detail = others[-1][:MOST_SHOWN] if others else "it gives no reason"
     if gave_up and not others and (missing := next(filter(_NOT_LOADED.match, lines), None)):
-        return ParsedFailure("delegate", missing.partition(": ")[2][:_LENGTH])
+        return ParsedFailure("delegate", missing.partition(": ")[2][:MOST_SHOWN])
     if any(line.startswith("FATAL: ") for line in lines):
         return ParsedFailure("crash", f"the tool aborted: {detail}")
     if gave_up or others:

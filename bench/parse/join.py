@@ -12,11 +12,10 @@ import re
 from collections.abc import Sequence
 
 from bench.errors import UserError
-from bench.parse.lines import of_the_process
+from bench.parse.lines import INITIALIZED, of_the_process
 from bench.parse.piece import Part, Piece
 
 _MODEL_LOADED = re.compile(r"Model loaded \((\d+\.\d) ms\)")
-_INITIALIZED = re.compile(r"Model initialization: +(\d+\.\d\d) ms")
 
 
 def join(groups: Sequence[Sequence[Piece]]) -> list[Piece]:
@@ -95,7 +94,7 @@ def with_python_halves(pieces: Sequence[Piece]) -> list[Piece]:
 def _agree(one: Piece, other: Piece) -> bool:
     """Whether a log and results name the same time for the loading of the model."""
     text = "\n".join(one.lines + other.lines)
-    loaded, initialized = _MODEL_LOADED.search(text), _INITIALIZED.search(text)
+    loaded, initialized = _MODEL_LOADED.search(text), INITIALIZED.search(text)
     if loaded is None or initialized is None:
         return False
     return abs(float(loaded[1]) - float(initialized[1])) <= 0.051

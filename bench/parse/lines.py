@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 
-_LEVEL = re.compile(r"(?:(?:VERBOSE|INFO|WARNING|WARN|ERROR|FATAL): )?")
 LEVELLED = re.compile(r"(?:VERBOSE|INFO|WARNING|WARN|ERROR|FATAL): ")
 START = "STARTING!"
 # A run of the performance-options tool begins here; the process says STARTING! only once.
@@ -20,7 +19,8 @@ PYTHON_LOG = re.compile(
 )
 PYTHON_RESULTS = "BENCHMARK RESULTS"
 # Where the interpreter's state begins.
-STATE = re.compile(r"Interpreter has \d+ subgraphs\.")
+_STATE = re.compile(r"Interpreter has \d+ subgraphs\.")
+INITIALIZED = re.compile(r"Model initialization: +(\d+\.\d\d) ms")
 COMPILED_LINE = re.compile(r"(?:[A-Z]+: )?\[benchmark_litert_model\.(?:h|cc):\d+\]")
 
 # What the classic tool and its loop print to stdout, without the level.
@@ -53,7 +53,8 @@ _TABLE = re.compile(
     r"|Memory \(bytes\): |\d+ nodes observed|(?:Primary graph|Subgraph) \("
     r"|[^%]+, (?:-?nan|[\d.e+-]+)%, | {2,}|\}|\w+_profile \{"
 )
-_MOST_OF_A_ROW = 2000
+# No row of a table is longer; looking for one in what is would take long.
+MOST_OF_A_ROW = 2000
 # What only the log has.
 _LOG = re.compile(
     r"(?:ERROR|FATAL|VERBOSE|WARNING): "
@@ -82,7 +83,8 @@ PROFILE = re.compile(
 
 def body(line: str) -> str:
     """The line without its level."""
-    return line[_LEVEL.match(line).end() :]  # type: ignore[union-attr]
+    level = LEVELLED.match(line)
+    return line if level is None else line[level.end() :]
 
 
 def is_stdout(line: str) -> bool:
@@ -97,7 +99,7 @@ def is_stderr(line: str) -> bool:
     return (
         bool(line.strip())
         and not is_stdout(line)
-        and _TABLE.match(body(line)[:_MOST_OF_A_ROW]) is None
+        and _TABLE.match(body(line)[:MOST_OF_A_ROW]) is None
     )
 
 
@@ -126,7 +128,7 @@ def is_known(line: str) -> bool:
         or line.strip() == PYTHON_RESULTS
         or PROFILE.match(line) is not None
         or COMPILED_LINE.match(line) is not None
-        or STATE.fullmatch(line) is not None
+        or _STATE.fullmatch(line) is not None
         or (LEVELLED.match(line) is not None and is_stdout(line))
         or is_own(line)
         or body(line).startswith("count=")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bench.errors import UnreadableOutput
 from bench.ops.model import OpKind, OpProfile
-from bench.parse.lines import COMPILED_LINE, LEVELLED, PROFILE
+from bench.parse.lines import COMPILED_LINE, LEVELLED, MOST_OF_A_ROW, PROFILE
 from bench.parse.model import ParsedFailure, ParsedOp
 from bench.parsers.op_profile import parse_profile_text
 
@@ -16,7 +16,6 @@ _ROW = re.compile(
     r"\t(?!--)| +\S.*% .*\d$| *\[[Nn]ode type\]|Op Name +Count|node type, "
     r"|.*\S +\d+(?: +[\d.]+){4}$|[^%]+, [^,%]+%, "
 )
-_MOST_OF_A_ROW = 2000
 _GLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.")
 
 
@@ -42,8 +41,7 @@ def profile_text_of(lines: Sequence[str]) -> str | None:
 
 
 def _is_row(line: str) -> bool:
-    # No row is longer, and in what is, the pattern would take long to look for one.
-    return len(line) < _MOST_OF_A_ROW and _ROW.match(line) is not None
+    return len(line) < MOST_OF_A_ROW and _ROW.match(line) is not None
 
 
 def read_profile(text: str | None) -> tuple[OpProfile | None, ParsedFailure | None]:

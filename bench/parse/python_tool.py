@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from bench.delegation.compiled import judge_compiled_model
 from bench.parse.delegates import as_json, refusals
-from bench.parse.failure import failure_of
+from bench.parse.failure import MOST_SHOWN, failure_of
 from bench.parse.figures import of_summary
-from bench.parse.lines import PYTHON_LOG, PYTHON_RESULTS
+from bench.parse.lines import INITIALIZED, PYTHON_LOG, PYTHON_RESULTS
 from bench.parse.model import FigureSource, ParsedDelegation, ParsedFailure, ParsedRun
 from bench.parse.piece import Part, Piece
 from bench.parsers.failures import reason
@@ -23,7 +23,6 @@ from bench.parsers.runtime_log import RuntimeLog, parse_log
 
 _ACCELERATORS = re.compile(r"Accelerators: +(.*)")
 _FULLY = re.compile(r"(?:.*: )?Fully accelerated: +(True|False)")
-_INIT = re.compile(r"Model initialization: +(\d+\.\d\d) ms")
 _GPU_AT_WORK = re.compile(
     r"Selected adapter: |Created a WebGPU environment|Initializing \S+-based API|Initialized Open"
 )
@@ -47,7 +46,7 @@ def python_facts(piece: Piece) -> ParsedRun:
         notes.append("without the tool's log (stderr) nothing says what computed, nor if it waited")
     latency = of_summary(lines, "Inference", source, logged=False)
     warmup = of_summary(lines, "Warmup", source, logged=False)
-    init = next((m for line in lines if (m := _INIT.fullmatch(line)) is not None), None)
+    init = next((m for line in lines if (m := INITIALIZED.fullmatch(line)) is not None), None)
     return ParsedRun(
         runner="benchmark_litert_python",
         files=tuple(dict.fromkeys(piece.files)),
@@ -116,13 +115,10 @@ def _failure(
         ended = sum(_END.fullmatch(line) is not None for line in lines[results:]) > 1
         return None if ended else ParsedFailure("cut-off", "the text ends within the results")
     errors = [text for level, text in messages if level in ("ERROR", "CRITICAL")]
-    if errors:
-        kind, message = reason(errors) or ("tool", errors[-1])
-        return ParsedFailure(kind, message[:400])
-    trace = [line for line in lines if line.startswith(("RuntimeError: ", "ValueError: "))]
-    if trace:
-        kind, message = reason(trace) or ("tool", trace[-1])
-        return ParsedFailure(kind, message[:400])
+    raised = [line for line in lines if line.startswith(("RuntimeError: ", "ValueError: "))]
+    if said := errors or raised:
+        kind, message = reason(said) or ("tool", said[-1])
+        return ParsedFailure(kind, message[:MOST_SHOWN])
     return failure_of(
         [x for x in lines if "compiler_plugin" not in x], measured=False, ended=False, runs=None
     )

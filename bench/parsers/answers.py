@@ -1,7 +1,8 @@
 """What a numerics launch left -> Answers, or UnreadableOutput.
 
-The document is that of bench.runners.invoke_answers, every field required, typed and
-bounded; the outputs are in an .npz beside it. Both must tell of the same samples.
+The document is that of bench.runners.invoke_answers (litert_loop's is read in
+bench.parsers.litert_loop), every field required, typed and bounded; the outputs are in an
+.npz beside it. Both must tell of the same samples.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.delegation.judge import judge
+from bench.delegation.model import Delegation
 from bench.errors import UnreadableOutput
 from bench.parsers.invoke_loop import (
     Nodes,
@@ -22,6 +23,7 @@ from bench.parsers.invoke_loop import (
     Runtime,
     Sha256,
     Strict,
+    delegation_of,
     document_of,
 )
 from bench.runners.base import Answers
@@ -32,13 +34,18 @@ class _Output(Strict):
     quantization: tuple[float, int] | None
 
 
-class _Document(OfLaunch):
-    format: Literal["edgebench-answers/1"]
+class Answered(OfLaunch):
+    """What every document of a numerics launch holds."""
+
     model_sha256: Sha256
     runtime: Runtime
     samples: Positive
     inputs_sha256: Sha256
     outputs: list[_Output]
+
+
+class _Document(Answered):
+    format: Literal["edgebench-answers/1"]
     nodes: Nodes | None
     nodes_problem: str
 
@@ -57,25 +64,25 @@ def parse_answers(
     Raises: UnreadableOutput naming the first thing that is missing, unknown or impossible.
     """
     document = document_of(_Document, stdout, "the document of the answers", delegate, threads)
+    delegation = delegation_of(delegate, document.nodes, document.nodes_problem, log)
+    return answers_of(document, archive, delegation)
+
+
+def answers_of(document: Answered, archive: bytes | None, delegation: Delegation) -> Answers:
+    """The answers of a launch; archive: see parse_answers.
+
+    Raises: UnreadableOutput where the archive is not there, or is not as the document says.
+    """
     if archive is None:
         raise UnreadableOutput("the launch ended well and left no answers.npz")
     outputs = read_arrays(archive, len(document.outputs), document.samples)
     quantization = tuple(output.quantization for output in document.outputs)
-    check_quantization(outputs, quantization)
-    nodes = document.nodes
+    _check_quantization(outputs, quantization)
     return Answers(
         outputs=outputs,
         names=tuple(output.name for output in document.outputs),
         quantization=quantization,
-        delegation=judge(
-            delegate,
-            total_nodes=nodes.total if nodes else None,
-            delegated_nodes=nodes.delegated if nodes else None,
-            partitions=nodes.partitions if nodes else None,
-            fallback_ops=nodes.outside if nodes else {},
-            problem=document.nodes_problem,
-            log=log,
-        ),
+        delegation=delegation,
     )
 
 
@@ -105,7 +112,7 @@ def read_arrays(archive: bytes, outputs: int, samples: int) -> tuple[NDArray[Any
     return arrays
 
 
-def check_quantization(
+def _check_quantization(
     outputs: Sequence[NDArray[Any]], quantization: Sequence[tuple[float, int] | None]
 ) -> None:
     """Raise UnreadableOutput for a scale that is not positive, or not of integers."""

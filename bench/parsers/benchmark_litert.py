@@ -25,7 +25,7 @@ from bench.parsers.benchmark_model import (
 from bench.parsers.count_line import CountLine
 from bench.parsers.runtime_log import parse_log
 
-_HEADER = "========== BENCHMARK RESULTS =========="
+RESULTS = "========== BENCHMARK RESULTS =========="
 _LINE = re.compile(r"INFO: \[benchmark_litert_model\.h:\d+\] ([A-Z][A-Za-z ()]*?): +(.+)")
 _PEAK = re.compile(r"INFO: \[benchmark_litert_model\.h:\d+\] Peak memory: +(\d+\.\d\d) MB")
 _VALUE = re.compile(r"(\d+\.\d\d)(?: ms)?(?: \((\d+) runs\))?")
@@ -60,10 +60,10 @@ def parse_compiled(stdout: bytes, stderr: bytes) -> ToolOutput:
 
 def _summary(log: str) -> Mapping[str, tuple[float, int | None]]:
     """Label -> (value as printed, number of runs), of the summary."""
-    if _HEADER not in log:
+    if RESULTS not in log:
         raise UnreadableOutput("benchmark_litert_model's output ends before its summary")
     found: dict[str, tuple[float, int | None]] = {}
-    for line in log.partition(_HEADER)[2].split("\n"):
+    for line in log.partition(RESULTS)[2].split("\n"):
         match = _LINE.fullmatch(line.rstrip())
         if match is None or match[1] not in _COMPARED:
             continue

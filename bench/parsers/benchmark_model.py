@@ -2,9 +2,9 @@
 
 The classic tool prints its own text to stdout and the runtime's log to stderr; versions
 before TensorFlow 2.4 print both to stderr, and without a level in front; the APK writes
-both to logcat. A line that begins like a known one and goes on differently is never
-guessed at. Format: LiteRT, tflite/tools/benchmark/benchmark_model.cc and
-benchmark_tflite_model.cc.
+both to logcat (see bench/parsers/logcat.py). A line that begins like a known one and goes on
+differently is never guessed at. Format: LiteRT, tflite/tools/benchmark/benchmark_model.cc
+and benchmark_tflite_model.cc.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from bench.errors import UnreadableOutput
 from bench.parsers.benchmark_proto import RuntimeGraph
 from bench.parsers.count_line import CountLine, parse_count_line
 from bench.parsers.interpreter_state import parse_states
-from bench.parsers.logcat import logcat_text
 from bench.parsers.runtime_log import RuntimeLog, parse_log
 from bench.parsers.summary_line import is_summary_line, parse_summary_line
 
@@ -116,16 +115,6 @@ def parse_classic(stdout: bytes, stderr: bytes) -> ToolOutput:
     text = parse_text(log if both else out)
     # Before TensorFlow 2.4 the two stand in one stream.
     return ToolOutput(text, parse_log(f"{out}\n{log}" if both else log))
-
-
-def parse_logcat(data: bytes, pid: int | None = None) -> ToolOutput:
-    """Read a run of the APK from logcat (formats threadtime and brief), of one process.
-
-    Raises: UnreadableOutput as parse_classic, and where lines of several processes are
-    there and no pid says which.
-    """
-    text = logcat_text(decode(data), pid)
-    return ToolOutput(parse_text(text), parse_log(text))
 
 
 def decode(data: bytes) -> str:

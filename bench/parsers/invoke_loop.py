@@ -169,17 +169,21 @@ def parse(stdout: bytes, *, delegate: str, threads: int, log: str = "") -> Measu
         UnreadableOutput: naming the first thing that is missing, unknown or impossible.
     """
     document = document_of(_Document, stdout, "invoke_loop's document", delegate, threads)
-    nodes = document.nodes
-    delegation = judge(
-        document.delegate,
+    delegation = delegation_of(delegate, document.nodes, document.nodes_problem, log)
+    return measurement_of(document, delegation)
+
+
+def delegation_of(delegate: str, nodes: Nodes | None, problem: str, log: str) -> Delegation:
+    """The verdict by the nodes of a document; problem: why it has none."""
+    return judge(
+        delegate,
         total_nodes=nodes.total if nodes else None,
         delegated_nodes=nodes.delegated if nodes else None,
         partitions=nodes.partitions if nodes else None,
         fallback_ops=nodes.outside if nodes else {},
-        problem=document.nodes_problem,
+        problem=problem,
         log=log,
     )
-    return measurement_of(document, delegation)
 
 
 def p90_reason(count: int, invokes_per_sample: int) -> str | None:

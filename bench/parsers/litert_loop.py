@@ -16,7 +16,7 @@ from bench.delegation.compiled import judge_compiled_model
 from bench.delegation.model import Delegation
 from bench.errors import UnreadableOutput
 from bench.ops.model import OpKind, OpProfile, OpRow, OpTable, ProfileSource
-from bench.parsers.answers import check_quantization, read_arrays
+from bench.parsers.answers import Answered, answers_of
 from bench.parsers.invoke_loop import (
     Count,
     Duration,
@@ -102,19 +102,9 @@ class _Profiling(OfLaunch):
     profile: _Profile
 
 
-class _Output(Strict):
-    name: str
-    quantization: tuple[float, int] | None
-
-
-class _Answered(OfLaunch):
+class _Answered(Answered):
     format: _Format
     purpose: Literal["numerics"]
-    model_sha256: Sha256
-    runtime: Runtime
-    samples: Positive
-    inputs_sha256: Sha256
-    outputs: list[_Output]
     told: _Told
 
 
@@ -161,17 +151,7 @@ def parse_answered(
 ) -> Answers:
     """Read the document of a numerics launch and its answers.npz (None: not there); see `parse`."""
     document = document_of(_Answered, stdout, "litert's document", delegate, threads)
-    if archive is None:
-        raise UnreadableOutput("the launch ended well and left no answers.npz")
-    outputs = read_arrays(archive, len(document.outputs), document.samples)
-    quantization = tuple(output.quantization for output in document.outputs)
-    check_quantization(outputs, quantization)
-    return Answers(
-        outputs=outputs,
-        names=tuple(output.name for output in document.outputs),
-        quantization=quantization,
-        delegation=_judged(document.told, delegate, log, None),
-    )
+    return answers_of(document, archive, _judged(document.told, delegate, log, None))
 
 
 def _judged(told: _Told, delegate: str, log: str, profile: OpProfile | None) -> Delegation:

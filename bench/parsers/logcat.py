@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.errors import UnreadableOutput
-
 _TIME = r"(?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d+(?: [+-]\d{4})?"
 _PID = r"(?P<pid>\d{1,9})"
 _LEVEL, _TAG = r"(?P<level>[VDIWEFAS])", r"(?P<tag>[^\s:(]+)"
@@ -65,13 +63,6 @@ def entries(text: str) -> Iterator[Entry]:
         yield Entry(int(found.groupdict().get("pid") or 0), found["tag"], said)
 
 
-def logcat_text(text: str, pid: int | None = None) -> str:
-    """What one process wrote, each line with its level in front as on a terminal.
-
-    Raises: UnreadableOutput where lines of several processes are there and no pid says
-    which.
-    """
-    ours = [entry for entry in entries(text) if entry.is_ours]
-    if pid is None and len({entry.pid for entry in ours}) > 1:
-        raise UnreadableOutput("the log holds lines of several processes; say which one")
-    return "\n".join(entry.text for entry in ours if pid in (None, entry.pid))
+def logcat_text(text: str, pid: int) -> str:
+    """What the tool or its runtime wrote in one process, as on a terminal."""
+    return "\n".join(entry.text for entry in entries(text) if entry.is_ours and entry.pid == pid)

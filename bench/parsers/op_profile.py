@@ -123,7 +123,7 @@ def _classic_table(part: Part, parts: list[Part], notes: list[str]) -> OpTable:
             )
         )
     if merged:
-        notes.append(f"{where}: {merged_note(len(merged))}")
+        notes.append(f"{where}: {_merged_note(len(merged))}")
     if uneven:
         notes.append(f"{where}: not called equally often in every run: {listed(uneven)}")
     return OpTable(tuple(found), part.subgraph, part.name, part.inside)
@@ -135,7 +135,7 @@ def _first_us(row: PrintedRow) -> float | None:
     return round(first_ms * 1e3, 4) if math.isfinite(first_ms) else None
 
 
-def merged_note(rows: int) -> str:
+def _merged_note(rows: int) -> str:
     """Of rows of a delegate's ops that were called more than once in a run."""
     verb = "is" if rows == 1 else "are each"
     return (
@@ -210,5 +210,5 @@ def _compiled_table(part: Part, runs: int | None, notes: list[str]) -> OpTable:
             )
         )
     if merged:
-        notes.append(merged_note(merged))
+        notes.append(_merged_note(merged))
     return OpTable(tuple(found), part.subgraph, part.name, part.inside)

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 from bench.errors import UnreadableOutput
+from bench.parsers.benchmark_model import sixth_digit
 
 # What sums and means in between may lose.
 _SLACK = 1e-5
@@ -74,6 +75,4 @@ def per_run(
 
 
 def _half_step(value: float, fixed: bool) -> float:
-    if fixed:
-        return 0.5e-3
-    return 0.6 * 10.0 ** (math.floor(math.log10(value)) - 5) if value > 0 else 0.0
+    return 0.5e-3 if fixed else sixth_digit(value)

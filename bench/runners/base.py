@@ -44,7 +44,7 @@ class LaunchSpec:
             dimension; None for a seeded draw.
         seed: of the seeded draw, and of nothing else.
         limits: warm-up and measurement.
-        purpose: what the launch is for.
+        purpose: what the launch is for; TIMING also where a system trace is taken around it.
         samples: of NUMERICS: .npz on the controller with one array per model input (arr_0,
             arr_1, ...) of shape (samples, *item), real or as the input's own type, each
             item to be answered by itself; None of every other purpose.
@@ -134,7 +134,7 @@ class Runner(Protocol):
     def cannot(self, spec: LaunchSpec) -> str | None:
         """Why this runner has no launch of the spec's purpose, one line, or None if it has.
 
-        Never of TIMING, which a plan has asked about already.
+        Asked of PROFILE and NUMERICS; a plan has asked about TIMING already.
         """
         ...
 

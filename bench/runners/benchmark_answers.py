@@ -50,7 +50,7 @@ _NO_OUTPUT = 72
 
 
 def answers_files(
-    spec: LaunchSpec, argv: Sequence[str], tool: Mapping[str, Path], samples: RawSamples
+    argv: Sequence[str], tool: Mapping[str, Path], samples: RawSamples
 ) -> LaunchFiles:
     """What a launch needs that starts `argv` once per sample; tool: its file and the model."""
     per_file = _per_file(samples)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UnreadableOutput, UserError
+from bench.errors import UserError
 from bench.parsers.benchmark_model import decode
 from bench.parsers.logcat import logcat_text
 from bench.records import Failure, Measurement, Outcome, Purpose
@@ -119,10 +119,7 @@ class BenchmarkAppRunner:
             message = f"the script that drives the app ended with exit code {output.exit_code}"
             log = decode(output.stderr)[-_LOG_BYTES:]
             return Outcome.UNREADABLE, None, Failure("unreadable", message, log)
-        try:
-            text = logcat_text(decode(output.stdout[header.end() :]), int(header[1]))
-        except UnreadableOutput as error:
-            return Outcome.UNREADABLE, None, Failure("unreadable", str(error))
+        text = logcat_text(decode(output.stdout[header.end() :]), int(header[1]))
         # Both streams are one in the log, as in old versions of the tool on stderr.
         return self._tool.read(spec, RawOutput(output.exit_code, b"", text.encode()))
 

@@ -76,7 +76,7 @@ class BenchmarkModelRunner:
         }
 
     def cannot(self, spec: LaunchSpec) -> str | None:
-        """Of a profile or answers that the tool cannot give; it can be timed and traced."""
+        """Why the tool has no profile or no answers of a case, or None if it has."""
         if spec.purpose is Purpose.PROFILE:
             return why_no_profile(spec, compiled=self.kind == COMPILED)
         if spec.purpose is Purpose.NUMERICS:
@@ -92,7 +92,7 @@ class BenchmarkModelRunner:
         tool = {_PROGRAM: self._tool.path, _MODEL: spec.model}
         argv = (f"./{_PROGRAM}", f"--graph={_MODEL}", *self._delegate_flags(spec))
         if spec.purpose is Purpose.NUMERICS:
-            return answers_files(spec, argv, tool, self._samples_of(spec))
+            return answers_files(argv, tool, self._samples_of(spec))
         inputs = self._inputs_of(spec)
         files = {**tool, **inputs.files}
         if spec.purpose is Purpose.PROFILE:
@@ -100,8 +100,7 @@ class BenchmarkModelRunner:
             return LaunchFiles((*argv, *flags, *inputs.flags), files, {}, {}, PROFILE_RESULTS)
         env: dict[str, str] = {}
         results: tuple[str, ...] = (RESULT_FILE, NODES_FILE)
-        # A system trace shows what the program does, not what we preload into it.
-        if self._clock is not None and spec.purpose is Purpose.TIMING:
+        if self._clock is not None:
             files[_CLOCK] = self._clock
             # With a slash, or the loader looks for it among the system's libraries.
             env = {"LD_PRELOAD": f"./{_CLOCK}", CLOCK_OUT: CLOCK_FILE}

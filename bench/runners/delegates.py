@@ -208,7 +208,7 @@ def delegate_flags(
     """
     if problem := option_problem(delegate, kind):
         raise ValueError(problem)
-    if delegate.name not in (_COMPILED if kind == COMPILED else _CLASSIC):
+    if delegate.name not in delegates_of(kind):
         raise ValueError(f"{kind} has no delegate {delegate.name!r}")
     options = dict(delegate.options)
     rest = options.pop(REST, "xnnpack")
@@ -223,11 +223,8 @@ def delegate_flags(
 
 
 def _options(name: str, kind: str) -> Iterator[tuple[str, _Check]]:
-    if kind in (LOOP, LITERT):
+    if kind in _TABLES:
         yield from _TABLES[kind].get(name, {}).items()
-        return
-    if kind == COMPILED:
-        yield from _COMPILED.get(name, {}).items()
         return
     yield from _CLASSIC.get(name, {}).items()
     if name != "none":

@@ -52,8 +52,6 @@ class LitertRunner:
 
     def cannot(self, spec: LaunchSpec) -> str | None:
         """Why there is no launch of the spec's purpose, or None if there is one."""
-        if spec.purpose is Purpose.TRACE:
-            return "litert makes no trace"
         if spec.purpose is Purpose.PROFILE and spec.case.delegate.name in ("gpu", "npu"):
             return "LiteRT's profiler sees nothing of accelerators"
         return _one_thread(spec.case)

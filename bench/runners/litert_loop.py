@@ -43,8 +43,6 @@ _KINDS = {
     litert_capi.DELEGATE_OP: "delegate-op",
 }
 
-_ENDS = ("min", "max")
-
 
 # --- Profiles: pure functions --------------------------------------------------------------
 
@@ -176,7 +174,7 @@ def compile_model(session: litert_capi.Session, spec: dict[str, Any], *, profili
             session.allocate_tensors()
         except abi.LiteRtError as error:
             # The reporter that keeps messages keeps them off stderr.
-            raise loop.Failed("allocate", f"{session.messages()} {error}") from error
+            raise loop.Failed("allocate", f"{session.messages()} {error}".strip()) from error
         return spent + clock() - before
 
 
@@ -192,7 +190,7 @@ def told(session: litert_capi.Session) -> dict[str, Any]:
 
 
 def synchrony(session: litert_capi.Session) -> tuple[float, dict[str, float]]:
-    """Us of the first run, and medians in us of a run, of reading its outputs and of reading
+    """The first run in us, and medians in us of a run, of reading its outputs and of reading
     them again; Failed where a run was not over when it was told as over."""
     indices = [detail["index"] for detail in session.get_output_details()]
     clock = time.perf_counter_ns
@@ -281,7 +279,9 @@ def profile(spec: dict[str, Any]) -> dict[str, Any]:
             loop.record(session.invoke, warm, 1, 0, start + 10**18)
             loop.warm_up(session.invoke, limits, warm, start)
             runs = [session.profiled_run()]
-            until, stop = (clock() + int(limits[f"measure_{end}_s"] * 1e9) for end in _ENDS)
+            now = clock()
+            until = now + int(limits["measure_min_s"] * 1e9)
+            stop = now + int(limits["measure_max_s"] * 1e9)
             while len(runs) < MOST_PROFILED and clock() < stop:
                 if len(runs) >= LEAST_PROFILED and clock() >= until:
                     break

@@ -34,11 +34,11 @@ class InvokeLoopRunner:
 
     def cannot(self, spec: LaunchSpec) -> str | None:
         """Why there is no launch of the spec's purpose, or None if there is one."""
-        if spec.purpose in (Purpose.TIMING, Purpose.NUMERICS):
+        if spec.purpose is not Purpose.PROFILE:
             return None
-        if spec.purpose is Purpose.PROFILE and spec.case.delegate.name in ("none", "xnnpack"):
-            return _PROFILER.cannot(spec)
-        return f"{self.kind} makes no {spec.purpose} of {spec.case.delegate.name}"
+        if spec.case.delegate.name not in ("none", "xnnpack"):
+            return f"{self.kind} makes no profile of {spec.case.delegate.name}"
+        return _PROFILER.cannot(spec)
 
     def prepare(self, spec: LaunchSpec) -> LaunchFiles:
         """Lay out the script, the model, the inputs and the spec.

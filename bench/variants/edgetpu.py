@@ -17,7 +17,7 @@ from bench.variants.recipe import EDGETPU, EDGETPU_OF, RECIPE_VERSION, RECIPES
 from bench.variants.wanted import Wanted, key_of, look_up_kept
 
 COMPILER = "edgetpu_compiler"
-MISSING = (
+_MISSING = (
     f"{COMPILER} is not on PATH; it is a program for x86-64 Linux "
     "(https://coral.ai/docs/edgetpu/compiler); or compile int8 elsewhere and give the file as "
     f"files.{EDGETPU}"
@@ -43,7 +43,7 @@ def find_compiler() -> Compiler | Failure:
     """The compiler on PATH, or why there is none that works."""
     found = shutil.which(COMPILER)
     if found is None:
-        return Failure("prerequisite", MISSING)
+        return Failure("prerequisite", _MISSING)
     path = Path(found).resolve()
     try:
         end = run_compiler([str(path), "--version"], _VERSION_TIMEOUT_S)

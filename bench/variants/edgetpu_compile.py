@@ -38,7 +38,7 @@ def compile_variants(
     """
     log = folder / "edgetpu.log"
     return {
-        w.variant: compile_int8(
+        w.variant: _compile(
             w,
             _int8(planned, results),
             scratch=scratch,
@@ -60,7 +60,7 @@ def _int8(planned: Sequence[Wanted], results: Mapping[str, Made | Failure]) -> P
     return result.path if isinstance(result, Made) else result
 
 
-def compile_int8(
+def _compile(
     wanted: Wanted, source: Path | Failure, *, scratch: Path, log: Path, log_name: str
 ) -> Made | Failure:
     """Compile an int8 .tflite.
@@ -72,7 +72,10 @@ def compile_int8(
     """
     if isinstance(source, Failure):
         return Failure(source.kind, f"needs {EDGETPU_OF}, which was not made: {source.message}")
-    wrong = contradictions(EDGETPU_OF, read_model(source.read_bytes()))
+    try:
+        wrong = contradictions(EDGETPU_OF, read_model(source.read_bytes()))
+    except UnreadableOutput as error:
+        wrong = (str(error),)
     if wrong:
         return Failure("verify", f"needs {EDGETPU_OF}, and its file is not: {'; '.join(wrong)}")
     compiler = find_compiler()

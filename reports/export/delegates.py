@@ -137,6 +137,9 @@ def _output(output: OutputNumbers) -> dict[str, Any]:
         "nan": output.nan,
         "inf": output.inf,
         "reference_nonfinite": output.reference_nonfinite,
+        "spoilt": output.spoilt,
+        "differing": output.differing,
+        "same_for_all": output.same_for_all,
     }
 
 
@@ -192,7 +195,9 @@ def csv_values(row: Row) -> dict[str, _Value]:
     accuracy = None if row.answers is None else row.answers.accuracy
     return {
         "delegation_suspicion": found.suspicion if found else None,
-        "delegation_unsupported": "; ".join(f"{r.op}: {r.reason}" for r in found.unsupported)
+        "delegation_unsupported": "; ".join(
+            f"{r.op}: {r.reason}" if r.reason else r.op for r in found.unsupported
+        )
         if found
         else None,
         "delegation_accelerators": "; ".join(found.accelerators) if found else None,

@@ -110,10 +110,10 @@ def _compared_groups(compared: ProfileComparison, labels: tuple[str, str]) -> Ta
         (
             cut(group.label),
             _group_us(group.ours, compared.ours),
-            fmt.percent(compared.ours.share(group.ours.us), 1),
+            _group_share(group.ours, compared.ours),
             f"{group.ours.plain_ops}/{group.ours.ops}",
             _group_us(group.theirs, compared.theirs),
-            fmt.percent(compared.theirs.share(group.theirs.us), 1),
+            _group_share(group.theirs, compared.theirs),
             f"{group.theirs.plain_ops}/{group.theirs.ops}",
             _signed(group.difference_us),
         )
@@ -134,7 +134,11 @@ def _compared_groups(compared: ProfileComparison, labels: tuple[str, str]) -> Ta
 
 
 def _group_us(side: SideTime, of: Summary) -> str:
-    return took(side.us, of.resolution_us) if side.ops else fmt.ABSENT
+    return took(side.us if side.is_timed else None, of.resolution_us)
+
+
+def _group_share(side: SideTime, of: Summary) -> str:
+    return fmt.percent(of.share(side.us if side.is_timed else None), 1)
 
 
 def _us(side: OpTime | None, of: Summary) -> str:

@@ -176,19 +176,12 @@ def _speedup(row: Row, book: NoteBook) -> Cell:
         unexplained = row.speedup_reason and not row.failure and not row.not_applicable
         notes = book.add(row, f"speed-up: {_in_short(row)}") if unexplained else ()
         return Cell(fmt.ABSENT, notes=notes, tone=Tone.QUIET)
-    details: list[str] = []
-    if verdict.interval is not None:
-        details.append(fmt.bounds(verdict.interval))
-        if remark := fmt.confidence_remark(verdict.interval):
-            details.append(remark)
     notes = ()
-    tone = Tone.PLAIN
-    if verdict.change is not Change.CHANGED:
-        details.append(verdict.change.lower())
-        tone = Tone.QUIET
     if verdict.change is Change.UNCLEAR and verdict.missing:
         notes = book.add(row, f"speed-up unclear: {verdict.missing}")
-    return Cell(fmt.ratio(verdict.ratio), tuple(details), notes, verdict.ratio, tone)
+    tone = Tone.PLAIN if verdict.change is Change.CHANGED else Tone.QUIET
+    details = fmt.ratio_details(verdict)
+    return Cell(fmt.ratio(verdict.ratio), details, notes, verdict.ratio, tone)
 
 
 def _in_short(row: Row) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from bench import format as fmt
 from bench.delegation.model import Coverage
-from bench.stats import Change
 from reports.model import Comparison, Row
 from reports.render.delegates import SUSPECT, WRONG, delegate_text
 from reports.render.evidence import anchor
@@ -28,7 +27,7 @@ class MatrixEntry:
 
     Attributes:
         label: what tells it from the others in its cell, "2 threads"; "" if it is alone.
-        number: the speed-up, "3.21×"; p50 of the case that others are held against; or "—".
+        number: the speed-up, "3.21×"; p50 of the case that others are held against; or "–".
         word: the verdict, with what doubts it: "FULL", "PARTIAL, SUSPECT", "WRONG answers".
         detail: the interval, or why there is no number; may be "".
         shade: "full", "partial", "none", "unknown", "wrong", "plain" or "absent".
@@ -137,14 +136,7 @@ def _number(row: Row) -> tuple[str, str]:
     verdict = against.verdict
     if verdict is None:
         return fmt.ABSENT, ""
-    details = []
-    if verdict.interval is not None:
-        details.append(fmt.bounds(verdict.interval))
-        if remark := fmt.confidence_remark(verdict.interval):
-            details.append(remark)
-    if verdict.change is not Change.CHANGED:
-        details.append(verdict.change.lower())
-    return fmt.ratio(verdict.ratio), " ".join(details)
+    return fmt.ratio(verdict.ratio), " ".join(fmt.ratio_details(verdict))
 
 
 def _word(row: Row) -> tuple[str, str]:
