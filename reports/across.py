@@ -51,7 +51,11 @@ def across_devices(rows: Sequence[Row]) -> tuple[AcrossDevices, ...]:
                 ratio=geometric_mean(with_ratio.values()),
                 devices=with_ratio,
                 without={
-                    r.case.device: why_not_under_its_name(r) or r.speedup_reason or "no speed-up"
+                    # What never ran has no delegation to speak of.
+                    r.case.device: r.failure
+                    or why_not_under_its_name(r)
+                    or r.speedup_reason
+                    or "no speed-up"
                     for r in group
                     if r.case.device not in with_ratio
                 },

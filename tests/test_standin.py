@@ -599,7 +599,7 @@ def tables_of(text: str) -> list[str]:
     assert len(kept) > 10
     rows = re.compile(r".*(Delegate/|\[\w+\]:|/0$|INFO: \w|INFO: \[bench.*\] \w)")
     return [
-        re.sub(r"\d+(\.\d+)?", "N", line).partition(" first=")[0]
+        re.sub(r"\d+(\.\d+)?", "N", line).partition(" first=")[0].partition(" curr=")[0]
         for line in kept
         if not rows.match(line) or "Profiling Info" in line
     ]
