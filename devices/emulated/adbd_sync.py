@@ -5,6 +5,7 @@ Source of the format: SYNC.TXT and file_sync_protocol.h of the Android Open Sour
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -142,9 +143,11 @@ def _receive_file(stream: Stream, path: Path, mode: int) -> None:
                 failure = f"write failed: {os.strerror(error.errno or 0)}"
                 _fail(stream, "" if faults.mute_failures else failure)
         if file is not None and not failure:
+            os.fchmod(file.fileno(), allowed)
             file.close()
-            path.chmod(allowed)
-            os.utime(path, (length, length))
+            # As adbd does: whoever removed the file meanwhile is nobody's failure here.
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(path, (length, length))
             whole = True
             stream.write(b"OKAY" + _LENGTH.pack(0))
     finally:
