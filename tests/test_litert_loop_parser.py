@@ -19,7 +19,7 @@ from bench.ops.model import OpKind
 from bench.parsers.litert_loop import parse, parse_answered, parse_profile
 from bench.records import Measurement
 from bench.runners.base import Answers, Profiled
-from tests.test_invoke_loop_parser import VALID
+from tests.test_invoke_loop_parser import JSON_VALUES, VALID, paths
 
 HEADER: dict[str, Any] = {
     **{key: VALID[key] for key in ("delegate", "threads", "model_sha256", "runtime")},
@@ -230,24 +230,6 @@ def test_every_field_is_required_and_no_other_allowed(
 def test_what_cannot_be_placed_is_named(stdout: bytes, where: str) -> None:
     with pytest.raises(UnreadableOutput, match=where):
         profiling(stdout)
-
-
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=5,
-)
-
-
-def paths(value: Any, prefix: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    found = [prefix] if prefix else []
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            found += paths(inner, (*prefix, key))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value[:2]):
-            found += paths(inner, (*prefix, index))
-    return found
 
 
 @settings(max_examples=300, deadline=None)

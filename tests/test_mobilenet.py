@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from bench.config import ModelConfig
+from bench.config import ModelConfig, Variant
 from bench.events import silent
 from bench.forecast.forecast import forecast_for
 from bench.forecast.stored import forecasts_of
@@ -45,19 +45,24 @@ VARIANTS = [
 ]
 
 
-def test_every_recipe_is_made_and_the_one_that_does_not_load_is_told(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", SOURCE, str(tmp_path / "m.keras")], check=True)
+def mobilenet(folder: Path, variants: Sequence[Variant]) -> tuple[VariantRecord, ...]:
+    """Variants of MobileNetV2, below folder/out."""
+    subprocess.run([sys.executable, "-c", SOURCE, str(folder / "m.keras")], check=True)
     x = np.random.default_rng(0).random((10, 224, 224, 3), dtype=np.float32)
-    np.savez(tmp_path / "c.npz", x=x)
-    records = make_variants(
+    np.savez(folder / "c.npz", x=x)
+    return make_variants(
         ModelConfig(name="m", source="m.keras", calibration="c.npz"),
-        VARIANTS,
-        root=tmp_path,
-        out=tmp_path / "out",
+        variants,
+        root=folder,
+        out=folder / "out",
         seed=0,
         run_id="run",
         emit=silent,
     )
+
+
+def test_every_recipe_is_made_and_the_one_that_does_not_load_is_told(tmp_path: Path) -> None:
+    records = mobilenet(tmp_path, VARIANTS)
     failures = {r.variant: r.failure for r in records if r.failure is not None}
     assert list(failures) == ["int16x8"]
     assert failures["int16x8"].kind == "verify"

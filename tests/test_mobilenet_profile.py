@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from test_litert_runner import LITERT, Bench
-from test_mobilenet import SOURCE
+from test_mobilenet import mobilenet
 
-from bench.config import ModelConfig, Variant
+from bench.config import Variant
 from bench.delegation.model import Coverage
-from bench.events import silent
 from bench.ops.model import OpKind
 from bench.records import Purpose
 from bench.runners.base import LaunchLimits
-from bench.variants.make import make_variants
 from bench.variants.packages import missing_packages
 
 pytestmark = [
@@ -34,18 +29,7 @@ LIMITS = LaunchLimits(warmup_max_s=3.0, measure_min_s=1.0, measure_max_s=5.0)
 
 
 def test_the_ops_of_every_variant_come_to_its_invoke(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", SOURCE, str(tmp_path / "m.keras")], check=True)
-    x = np.random.default_rng(0).random((10, 224, 224, 3), dtype=np.float32)
-    np.savez(tmp_path / "c.npz", x=x)
-    records = make_variants(
-        ModelConfig(name="m", source="m.keras", calibration="c.npz"),
-        VARIANTS,
-        root=tmp_path,
-        out=tmp_path / "out",
-        seed=0,
-        run_id="run",
-        emit=silent,
-    )
+    records = mobilenet(tmp_path, VARIANTS)
     bench = Bench(tmp_path)
     left = {}
     for record in records:

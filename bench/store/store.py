@@ -145,12 +145,7 @@ class Store(StoreReader):
         row = launch_row(record, environment["environment_id"])
         samples = record.measurement and samples_row(record.launch_id, record.measurement)
         with self._transaction() as connection:
-            if _find(connection, schema.launch, row) is not None:
-                raise StoreError(f"launch {record.launch_id} is in the store already")
-            if _find(connection, schema.planned_case, row) is None:
-                raise StoreError(f"run {record.run_id} does not plan case {record.case_id}")
-            _insert_once(connection, schema.environment, environment)
-            connection.execute(sa.insert(schema.launch), row)
+            _insert_launch(connection, schema.launch, row, environment, "launch")
             if samples:
                 connection.execute(sa.insert(schema.launch_samples), samples)
 
@@ -164,12 +159,7 @@ class Store(StoreReader):
         row = check_row(record, environment["environment_id"])
         artifacts = artifact_rows(record)
         with self._transaction() as connection:
-            if _find(connection, schema.check_launch, row) is not None:
-                raise StoreError(f"check {record.launch_id} is in the store already")
-            if _find(connection, schema.planned_case, row) is None:
-                raise StoreError(f"run {record.run_id} does not plan case {record.case_id}")
-            _insert_once(connection, schema.environment, environment)
-            connection.execute(sa.insert(schema.check_launch), row)
+            _insert_launch(connection, schema.check_launch, row, environment, "check")
             if artifacts:
                 connection.execute(sa.insert(schema.artifact), artifacts)
 
@@ -279,6 +269,22 @@ def _find(
     """The stored row with the primary key of `row`."""
     key = [column == row[column.name] for column in table.primary_key.columns]
     return connection.execute(sa.select(table).where(*key)).mappings().first()
+
+
+def _insert_launch(
+    connection: sa.Connection,
+    table: sa.Table,
+    row: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    what: str,
+) -> None:
+    """Insert a launch, timed or not, of a case that its run plans, with its environment."""
+    if _find(connection, table, row) is not None:
+        raise StoreError(f"{what} {row['launch_id']} is in the store already")
+    if _find(connection, schema.planned_case, row) is None:
+        raise StoreError(f"run {row['run_id']} does not plan case {row['case_id']}")
+    _insert_once(connection, schema.environment, environment)
+    connection.execute(sa.insert(table), row)
 
 
 def _insert_once(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from bench.delegation.model import Delegation
 from bench.forecast.stored import to_json
-from bench.numerics.model import DeviceAccuracy, Numerics, OutputNumbers
+from bench.numerics.model import DeviceAccuracy, Numerics
 from bench.stats import Interval, RatioVerdict
 from reports.answers import worst
 from reports.delegate_model import ForecastSeen, SlowerThanFp32
@@ -114,32 +115,8 @@ def _answers(found: Numerics) -> dict[str, Any]:
         "inputs": found.inputs,
         "inputs_sha256": found.inputs_sha256,
         "reference": found.reference,
-        "outputs": [_output(output) for output in found.outputs],
+        "outputs": [asdict(output) for output in found.outputs],
         "accuracy": None if found.accuracy is None else _accuracy(found.accuracy),
-    }
-
-
-def _output(output: OutputNumbers) -> dict[str, Any]:
-    return {
-        "name": output.name,
-        "dtype": output.dtype,
-        "elements": output.elements,
-        "scale": output.scale,
-        "reference_range": output.reference_range,
-        "reference_max_abs": output.reference_max_abs,
-        "reference_rms": output.reference_rms,
-        "max_abs": output.max_abs,
-        "rms": output.rms,
-        "max_rel": output.max_rel,
-        "cosine": output.cosine,
-        "snr_db": output.snr_db,
-        "top1_agreement": output.top1_agreement,
-        "nan": output.nan,
-        "inf": output.inf,
-        "reference_nonfinite": output.reference_nonfinite,
-        "spoilt": output.spoilt,
-        "differing": output.differing,
-        "same_for_all": output.same_for_all,
     }
 
 
