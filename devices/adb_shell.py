@@ -113,7 +113,8 @@ class Command:
         Args:
             stdout: its end at least, with the mark.
 
-        Raises: CommandFailed where the phone's shell did not run it, TransferError.
+        Raises: CommandFailed where the phone's shell did not run it, TransferError where the
+            shell was killed at its start or the answer is not whole.
         """
         answer = remote.read_answer(stdout, bytes(self.stderr), self._mark)
         if answer is not None:
@@ -121,6 +122,15 @@ class Command:
         if self.exit_code is not None and self.exit_code > 128 and self.group is not None:
             # The shell was killed too, so its last marks are missing; the exit code came last.
             return remote.Answer(128 - self.exit_code, "", stdout, self.said)
+        if self.exit_code is not None and self.exit_code > 128:
+            # Killed while it wrote its first mark: whether the command began, nobody knows.
+            raise TransferError(
+                "the phone's shell was killed (out of memory?)",
+                device=self._wire.device,
+                argv=self.argv,
+                exit_code=self.exit_code,
+                stderr=self.said,
+            )
         if self.exit_code is not None:
             raise CommandFailed(
                 "the phone's shell did not run the command",

@@ -224,9 +224,9 @@ class Call:
             time.sleep(0.2)
         if status is None or (status < 0 and not self._link.alive):
             return self._lost()
-        if self.group is None:
+        if self.group is None and 0 <= status <= 128:
             return self.error(
-                CommandFailed, "the login shell did not run the command", max(status, 0)
+                CommandFailed, "the login shell did not run the command", status
             )
         return self.error(
             TransientDeviceError,

@@ -337,7 +337,8 @@ def problems_of(
     if twice := again & ran.ended_twice if ended_by_us else again:
         found.append(f"{len(twice)} launches ran twice")
     if lost := ran.ended - answered - unwritten:
-        found.append(f"{len(lost)} launches that ended on the device are lost")
+        why = sorted({f.message for i in lost if i in records and (f := records[i].failure)})
+        found.append(f"{len(lost)} launches that ended on the device are lost: {'; '.join(why)}")
     if invented := answered - ran.ended:
         found.append(f"{len(invented)} results of launches that did not end")
     if len(crashed) != crashes:

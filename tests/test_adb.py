@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.adb import AdbTransport
-from devices.adb_shell import STDERR, STDOUT, Command, Merged
+from devices.adb_shell import EXIT, STDERR, STDOUT, Command, Merged
 from devices.deadline import Deadline
 from devices.emulated.adbd_faults import Faults, Trigger
 from devices.emulated.adbd_link import VERSION, VERSION_CHECKSUMS
@@ -258,11 +258,12 @@ class Scripted:
         return self._pieces.pop(0)
 
 
+def packet(kind: int, body: bytes) -> bytes:
+    return bytes([kind]) + len(body).to_bytes(4, "little") + body
+
+
 @pytest.mark.parametrize("cut", [8, 20, 1000])
 def test_the_group_is_known_also_where_the_output_overtook_it(cut: int) -> None:
-    def packet(kind: int, body: bytes) -> bytes:
-        return bytes([kind]) + len(body).to_bytes(4, "little") + body
-
     sent = packet(STDOUT, b"out") + packet(STDERR, b"mark 1234\n")
     wire = Scripted([sent[:cut], sent[cut:]])
     command = Command(wire, ["x"], "mark", None, b"")  # type: ignore[arg-type]
@@ -275,6 +276,13 @@ def test_a_command_that_never_told_its_group_has_none() -> None:
     wire = Scripted([])
     command = Command(wire, ["x"], "mark", None, b"")  # type: ignore[arg-type]
     assert command.wait_for_group(1) is None
+
+
+def test_a_shell_killed_within_its_first_mark_may_be_asked_again() -> None:
+    wire = Scripted([packet(STDERR, b"ma"), packet(EXIT, bytes([137]))])
+    command = Command(wire, ["x"], "mark", None, b"")  # type: ignore[arg-type]
+    with pytest.raises(TransferError, match="killed"):
+        command.answer(b"".join(command.stdout()))
 
 
 # --- commands that end in unusual ways ---------------------------------------

@@ -284,6 +284,12 @@ def test_an_account_that_runs_no_commands_says_so(sshd: Sshd, forced: SshTranspo
     assert caught.value.exit_code == 1
 
 
+def test_a_login_shell_that_is_killed_may_be_asked_again(sshd: Sshd, forced: SshTransport) -> None:
+    force(sshd, "kill -9 $$")
+    with pytest.raises(TransientDeviceError, match="killed on the device"):
+        forced.run(["true"], deadline=soon())
+
+
 # --- lost links -----------------------------------------------------------------
 
 # More than every buffer on the way takes.
