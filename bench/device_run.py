@@ -50,6 +50,19 @@ _TAKEN_AGAIN = 5
 RunnerFor = Callable[[str, Device, Facts], Runner]
 
 
+@dataclass(frozen=True, slots=True)
+class OldTools:
+    """What the old side of an A/B is measured with, where that is not what today's is.
+
+    Attributes:
+        runner_for: as RunnerFor; None where there is no older one of that kind and device.
+        python: interpreter of this machine, on which every device of the run is then.
+    """
+
+    runner_for: Callable[[str, Device, Facts], Runner | None]
+    python: str | None = None
+
+
 @dataclass(slots=True)
 class DeviceRun:
     """Everything that a run does on one device; a bench.fleet.Job.
@@ -62,6 +75,7 @@ class DeviceRun:
             has not what it needs.
         unit: Facts.unit that it had when its facts were last stored; None if never.
         trace: whether to take a system trace of each case.
+        old: for cases of an A/B's old side; None where there are none, or nothing is older.
     """
 
     device: Device
@@ -79,6 +93,7 @@ class DeviceRun:
     unit: str | None = None
     checks_done: Sequence[CheckRecord] = ()
     trace: bool = False
+    old: OldTools | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _session: Session | None = None
     _first_c: float | None = None
@@ -118,12 +133,13 @@ class DeviceRun:
             kind: self.runner_for(kind, self.device, facts)
             for kind in dict.fromkeys(case.runner for case in self.cases)
         }
+        old_runners = self._old_runners(facts)
         for times_left in range(_TAKEN_AGAIN, -1, -1):
             try:
                 with self._tenancy().held() as (lease, controls):
                     if times_left < _TAKEN_AGAIN:
                         facts = self._facts()
-                    self._measure(facts, runners, lease, controls)
+                    self._measure(facts, runners, old_runners, lease, controls)
                 return
             except LeaseLost as lost:
                 # It restarted, or was out of reach for so long that somebody else had it:
@@ -143,6 +159,14 @@ class DeviceRun:
                     raise_if_stopped=self._raise_if_stopped,
                     pause=self._pause,
                 )
+
+    def _old_runners(self, facts: Facts) -> dict[str, Runner]:
+        """By kind, those of an A/B's old side that are not today's."""
+        kinds = dict.fromkeys(case.runner for case in self.cases if case.is_before)
+        if self.old is None:
+            return {}
+        made = {kind: self.old.runner_for(kind, self.device, facts) for kind in kinds}
+        return {kind: runner for kind, runner in made.items() if runner is not None}
 
     def _tenancy(self) -> Tenancy:
         return Tenancy(
@@ -170,6 +194,7 @@ class DeviceRun:
         self,
         facts: Facts,
         runners: Mapping[str, Runner],
+        old_runners: Mapping[str, Runner],
         lease: Lease,
         controls: tuple[ControlResult, ...],
     ) -> None:
@@ -189,6 +214,8 @@ class DeviceRun:
             prefix=tuple(word for result in controls for word in result.argv_prefix),
             away_s=self.config.away_s,
             tell=self._tell_meanwhile,
+            old_runners=old_runners,
+            old_python=None if self.old is None else self.old.python,
         )
         self._session = session
         self._raise_if_stopped()

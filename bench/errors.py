@@ -18,5 +18,9 @@ class StoreError(EdgebenchError):
     """The store cannot be read or written; the message says what to do."""
 
 
+class StoreUnreachable(StoreError):
+    """The store's server is not there now; it may be there later."""
+
+
 class UnreadableOutput(EdgebenchError):
     """A parser recognised nothing in a program's output, or recognised only part of it."""

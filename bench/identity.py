@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ import uuid_utils
 # Reserved: a plan may not use them.
 SENTINEL_PROJECT = "edgebench"
 SENTINEL_MODEL = "edgebench sentinel"
+# What `run --against` calls the old one of two: "mobilenet @ 0198a2b3".
+_BEFORE = re.compile(r"(?P<name>.+) @ (?P<run>[0-9a-f]{8}-[0-9a-f]{4})", re.DOTALL)
 
 
 def canonical_json(value: object) -> str:
@@ -109,6 +112,11 @@ class Case:
         return (self.project, self.model) == (SENTINEL_PROJECT, SENTINEL_MODEL)
 
     @property
+    def is_before(self) -> bool:
+        """Whether it is the old side of a paired A/B: no series of its own."""
+        return before(self.model) is not None
+
+    @property
     def case_id(self) -> str:
         return sha256_of(self.to_json())
 
@@ -117,6 +125,18 @@ class Case:
         """Short text for people: "int8 · xnnpack · 2 threads"; a delegate with its options."""
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         return f"{self.variant} · {self.delegate.label} · {threads}"
+
+
+def named_before(model: str, run_id: str) -> str:
+    """What the model of an earlier run is called where it is measured beside today's."""
+    return f"{model} @ {run_id[:13]}"
+
+
+def before(model: str) -> tuple[str, str] | None:
+    """Name and beginning of the run id of such a model; None for any other. No plan may use
+    such a name."""
+    found = _BEFORE.fullmatch(model)
+    return None if found is None else (found["name"], found["run"])
 
 
 def check_id(run_id: str, case_id: str, purpose: str, attempt: int) -> str:

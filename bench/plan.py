@@ -20,7 +20,7 @@ from bench.config import (
     is_function,
 )
 from bench.errors import UserError
-from bench.identity import SENTINEL_MODEL, Case, DelegateSpec, sha256_of
+from bench.identity import SENTINEL_MODEL, Case, DelegateSpec, before, sha256_of
 from bench.metrics import metric_of
 from bench.runners import litert
 from bench.runners.base import LaunchLimits
@@ -131,6 +131,11 @@ def refuse_contradictions(config: PlanConfig) -> None:
         raise UserError(f"two models are called {twice[0]!r}; give each its own name")
     if SENTINEL_MODEL in names:
         raise UserError(f"{SENTINEL_MODEL!r} is edgebench's own; give the model another name")
+    if reserved := next((name for name in names if before(name) is not None), None):
+        raise UserError(
+            f"{reserved!r} is how `run --against` calls the old one of two; give the model"
+            " another name"
+        )
     if config.measure.device_accuracy and config.measure.numerics == "off":
         raise UserError(
             'measure.device_accuracy needs the launch that measure.numerics = "off" omits'

@@ -363,6 +363,7 @@ class RunRecord:
         root: directory that the plan's relative paths start from.
         host: facts of the controller.
         simulated: True where any device of it was emulated.
+        pruned_utc: when its launches were taken out of the store; None where they are there.
     """
 
     run_id: str
@@ -377,6 +378,7 @@ class RunRecord:
     edgebench_version: str
     host: Json
     simulated: bool = False
+    pruned_utc: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from bench import __version__
 from bench.config import ModelConfig
-from bench.device_run import DeviceRun, RunnerFor
+from bench.device_run import DeviceRun, OldTools, RunnerFor
 from bench.errors import EdgebenchError, UserError
 from bench.events import Emit, Note
 from bench.fleet import DeviceProblem, carry_out_jobs
@@ -98,6 +98,7 @@ def carry_out(
     emit: Emit,
     units: Mapping[str, str] = MappingProxyType({}),
     trace: bool = False,
+    old: OldTools | None = None,
 ) -> tuple[DeviceProblem, ...]:
     """Do whatever a run has not done yet, and mark it finished if no device failed.
 
@@ -105,6 +106,7 @@ def carry_out(
         runner_for: how a device is measured; see bench.device_run.
         units: device name -> Facts.unit, where that is known from before this run.
         trace: whether to take a system trace of each case beside.
+        old: what the old side of an A/B is measured with, where that is not today's.
 
     Returns: the devices that failed, while the others went on; their part can be resumed.
     Raises: Interrupted on Ctrl-C, with the run marked so; UserError from the checks of
@@ -112,7 +114,7 @@ def carry_out(
     """
     status = RunStatus.INTERRUPTED
     try:
-        problems = _carry_out(plan, store, run_id, devices, runner_for, units, emit, trace)
+        problems = _carry_out(plan, store, run_id, devices, runner_for, units, emit, trace, old)
         if not problems:
             status = RunStatus.FINISHED
     except KeyboardInterrupt:
@@ -131,6 +133,7 @@ def _carry_out(
     units: Mapping[str, str],
     emit: Emit,
     trace: bool,
+    old: OldTools | None,
 ) -> tuple[DeviceProblem, ...]:
     files: dict[tuple[str, str], CaseFiles] = {}
     so_far = store.load(run_id)
@@ -167,7 +170,7 @@ def _carry_out(
                     inputs=inputs,
                     numerics=numerics.get(variant.variant),
                 )
-    jobs = _jobs(plan, store, run_id, devices, files, so_far, runner_for, units, emit, trace)
+    jobs = _jobs(plan, store, run_id, devices, files, so_far, runner_for, units, emit, trace, old)
     return carry_out_jobs(list(jobs))
 
 
@@ -242,6 +245,7 @@ def _jobs(
     units: Mapping[str, str],
     emit: Emit,
     trace: bool,
+    old: OldTools | None,
 ) -> Iterator[DeviceRun]:
     """What there is to do on each device."""
     cases = [case for case in expand(plan) if (case.model, case.variant) in files]
@@ -266,6 +270,7 @@ def _jobs(
             unit=units.get(name),
             checks_done=[record for record in so_far.checks if record.case_id in known],
             trace=trace,
+            old=old,
         )
 
 

@@ -52,6 +52,8 @@ class Session:
     Attributes:
         device: where; facts: what it is.
         runners: by kind, how.
+        old_runners, old_python: of the old side of an A/B (Case.is_before), where they are not
+            those of today: by kind, and the device's interpreter.
         run_id, seed, limits: of the run.
         launcher: of the device.
         watch: what observes every launch on the device itself.
@@ -80,6 +82,8 @@ class Session:
     tell: Callable[[str], object] = lambda message: None
     pause: Callable[[float], None] = time.sleep
     best_khz: dict[str, dict[str, float]] = field(default_factory=dict)
+    old_runners: Mapping[str, Runner] = field(default_factory=dict)
+    old_python: str | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _current: str | None = None
 
@@ -116,7 +120,7 @@ class Session:
         if slot.purpose is Purpose.TRACE:
             if (reason := system_trace.cannot(self.device.kind)) is not None:
                 return reason
-        elif (reason := self.runners[slot.case.runner].cannot(spec)) is not None:
+        elif (reason := self._runner(slot.case).cannot(spec)) is not None:
             return reason
         try:
             self.needs(slot, files)
@@ -126,7 +130,7 @@ class Session:
 
     def needs(self, slot: Slot | CheckSlot, files: CaseFiles) -> LaunchFiles:
         """What a launch needs on the device. Raises: what Runner.prepare raises."""
-        prepared = self.runners[slot.case.runner].prepare(self._spec(slot, files))
+        prepared = self._runner(slot.case).prepare(self._spec(slot, files))
         return system_trace.around(prepared) if slot.purpose is Purpose.TRACE else prepared
 
     def forget(self, identifier: str) -> None:
@@ -179,6 +183,10 @@ class Session:
         """The id of a launch of this run."""
         return slot.name(self.run_id)
 
+    def _runner(self, case: Case) -> Runner:
+        old = self.old_runners.get(case.runner) if case.is_before else None
+        return old or self.runners[case.runner]
+
     def _spec(self, slot: Slot | CheckSlot, files: CaseFiles) -> LaunchSpec:
         numerics = files.numerics if slot.purpose is Purpose.NUMERICS else None
         return LaunchSpec(
@@ -195,10 +203,10 @@ class Session:
 
     def _timed(self, slot: Slot, over: Over) -> LaunchRecord:
         best_khz = self.best_khz.setdefault(slot.case.case_id, {})
-        return timed_record(slot, over, self.runners[slot.case.runner], best_khz)
+        return timed_record(slot, over, self._runner(slot.case), best_khz)
 
     def _checked(self, slot: CheckSlot, over: Over) -> CheckRecord:
-        return check_record(slot, over, self.runners[slot.case.runner])
+        return check_record(slot, over, self._runner(slot.case))
 
     def _launch(self, slot: Slot | CheckSlot, files: CaseFiles) -> Over:
         """One launch, watched to its end; what it left is removed only if that never comes."""
@@ -217,7 +225,7 @@ class Session:
 
     def _carry_out(self, slot: Slot | CheckSlot, identifier: str, files: CaseFiles) -> Over:
         prepared = self.needs(slot, files)
-        argv, env = self._argv(prepared), prepared.env
+        argv, env = self._argv(slot.case, prepared), prepared.env
         prefix = self.prefix
         if slot.purpose is Purpose.TRACE:
             prefix = (*system_trace.prefix(self.limits.timeout_s), *prefix)
@@ -280,17 +288,18 @@ class Session:
             duration_s=duration_s,
         )
 
-    def _argv(self, prepared: LaunchFiles) -> tuple[str, ...]:
+    def _argv(self, case: Case, prepared: LaunchFiles) -> tuple[str, ...]:
+        python = (self.old_python if case.is_before else None) or self.device.python
         found = []
         for word in prepared.argv:
             if word == "{python}":
-                if self.device.python is None:
+                if python is None:
                     raise EdgebenchError(
                         f"{self.device.name} has no Python runtime; on a board "
                         f"`edgebench devices provision {self.device.name}` installs one, and "
                         'measure.runners = ["benchmark_model"] needs none'
                     )
-                word = self.device.python
+                word = python
             found.append(word)
         return tuple(found)
 
@@ -355,7 +364,7 @@ class Session:
         return {
             "model_sha256": files.model_sha256,
             "runner": case.runner,
-            **self.runners[case.runner].environment,
+            **self._runner(case).environment,
             "device": self.facts.to_json(),
             "limits": asdict(self.limits),
             "simulated": self.device.simulated,

@@ -14,7 +14,7 @@ from bench.accuracy import judge_loss, paired_change, value_interval
 from bench.config import GatesConfig
 from bench.identity import Case
 from bench.metrics import Metric, metric_named
-from bench.numerics.model import Numerics
+from bench.numerics.model import DeviceAccuracy, Numerics
 from bench.records import EvaluationRecord
 from reports.classes import class_report
 from reports.model import Accuracy, ClassReport, Recommendation
@@ -43,12 +43,22 @@ class Judged:
 
 
 def judge_all(
-    evaluations: Sequence[EvaluationRecord], gates: GatesConfig, *, reference: str = REFERENCE
+    evaluations: Sequence[EvaluationRecord],
+    gates: GatesConfig,
+    *,
+    reference: str = REFERENCE,
+    classes: bool = True,
 ) -> Mapping[Key, Judged]:
-    """Every evaluation, each against the reference of its model by the same kernels."""
+    """Every evaluation, each against the reference of its model by the same kernels.
+
+    Args:
+        classes: whether to look at the classes too.
+    """
     by_key = {(e.model, e.variant, e.kernels): e for e in evaluations}
     return {
-        key: _judge(record, by_key.get((key[0], reference, key[2])), gates, reference)
+        key: judge_against(
+            record, by_key.get((key[0], reference, key[2])), gates, reference, classes=classes
+        )
         for key, record in by_key.items()
     }
 
@@ -75,29 +85,42 @@ def judge_devices(
         found = None if numerics is None else numerics.accuracy
         if numerics is None or found is None:
             continue
-        record = EvaluationRecord(
-            run_id="",
-            model=case.model,
-            variant=case.variant,
-            kernels=f"{case.delegate.label} on {case.device}",
-            metric=found.metric,
-            value=found.value,
-            predictions=None,
-            statistics=np.array(found.statistics, dtype=np.float64),
-            # Quantised inputs differ in their bytes: the same first samples of one holdout.
-            holdout_sha256=f"{found.samples} of {found.of}",
-            runtime={},
-            k=found.k,
-            higher_is_better=higher_is_better[case.model],
+        # Quantised inputs differ in their bytes: the same first samples of one holdout.
+        record = answered_on_device(
+            case, found, higher_is_better=higher_is_better[case.model], holdout=""
         )
         key = (case.model, case.device, case.runner, case.delegate, case.threads)
         records[case.case_id], keys[case.case_id] = record, key
         if case.variant == reference:
             references[key] = record
     return {
-        case_id: _judge(record, references.get(keys[case_id]), gates, reference)
+        case_id: judge_against(record, references.get(keys[case_id]), gates, reference)
         for case_id, record in records.items()
     }
+
+
+def answered_on_device(
+    case: Case, found: DeviceAccuracy, *, higher_is_better: bool, holdout: str
+) -> EvaluationRecord:
+    """The answers that a case gave on its own device, as an evaluation.
+
+    Args:
+        holdout: names the samples among which these are the first.
+    """
+    return EvaluationRecord(
+        run_id="",
+        model=case.model,
+        variant=case.variant,
+        kernels=f"{case.delegate.label} on {case.device}",
+        metric=found.metric,
+        value=found.value,
+        predictions=None,
+        statistics=np.array(found.statistics, dtype=np.float64),
+        holdout_sha256=f"{found.samples} of {found.of} of {holdout}",
+        runtime={},
+        k=found.k,
+        higher_is_better=higher_is_better,
+    )
 
 
 def metric_of_record(record: EvaluationRecord) -> Metric:
@@ -135,12 +158,20 @@ def shown_classes(
     )
 
 
-def _judge(
+def judge_against(
     mine: EvaluationRecord,
     reference: EvaluationRecord | None,
     gates: GatesConfig,
     name: str,
+    *,
+    classes: bool = True,
 ) -> Judged:
+    """An evaluation with its change against another.
+
+    Args:
+        name: the variant of the latter, for which there is no change, and what it is called.
+        classes: whether to look at the classes too.
+    """
     if mine.value is None or mine.statistics is None or len(mine.statistics) == 0:
         failure = mine.failure.message if mine.failure else "no answers were kept"
         return Judged(None, f"evaluation failed: {failure}")
@@ -154,18 +185,18 @@ def _judge(
         kernels=mine.kernels,
     )
     if mine.variant == name:
-        return Judged(bare, None, class_report(mine, None))
+        return Judged(bare, None, _classes(mine, None, classes))
     if reference is None or reference.statistics is None or reference.value is None:
         what = "was not evaluated" if reference is None else "has no accuracy"
         reason = f"no change: {name} {what} with the kernels of {mine.kernels}"
-        return Judged(bare, reason, class_report(mine, None))
+        return Judged(bare, reason, _classes(mine, None, classes))
     if (
         reference.holdout_sha256 != mine.holdout_sha256
         or reference.statistics.shape != mine.statistics.shape
         or metric_of_record(reference) != metric
     ):
         reason = f"no change: {name} was evaluated on another holdout"
-        return Judged(bare, reason, class_report(mine, None))
+        return Judged(bare, reason, _classes(mine, None, classes))
     change = paired_change(metric, mine.statistics, reference.statistics)
     allowed = allowed_loss(metric, reference.value, gates)
     verdict = judge_loss(metric, change, count, allowed)
@@ -177,10 +208,16 @@ def _judge(
         verdict=verdict,
         agreeing=_agreeing(mine, reference),
     )
-    classes = class_report(mine, reference)
-    if classes is not None:
-        classes = replace(classes, verdict=verdict.text)
-    return Judged(accuracy, None, classes)
+    report = _classes(mine, reference, classes)
+    if report is not None:
+        report = replace(report, verdict=verdict.text)
+    return Judged(accuracy, None, report)
+
+
+def _classes(
+    mine: EvaluationRecord, reference: EvaluationRecord | None, wanted: bool
+) -> ClassReport | None:
+    return class_report(mine, reference) if wanted else None
 
 
 def _agreeing(mine: EvaluationRecord, reference: EvaluationRecord) -> int | None:

@@ -10,11 +10,10 @@ from bench.delegation.model import Delegation
 from bench.identity import Case
 from bench.numerics.model import Numerics, NumericsVerdict, NumericsWord
 from bench.numerics.verdict import judge_numerics
-from bench.ops.mapping import unmapped
 from bench.ops.model import OpProfile
-from bench.ops.summary import summarise
 from bench.records import CheckRecord, Outcome, Purpose
 from reports.delegate_model import ProfileSeen
+from reports.op_times import profile_seen
 
 # Why there is no check where nothing went wrong.
 NOT_ASKED = "the plan asks for none"
@@ -46,12 +45,7 @@ class Checked:
     @property
     def profile_seen(self) -> ProfileSeen | None:
         """The profile in short; None where there is none, or where it tells no times."""
-        if self.profile is None:
-            return None
-        types = summarise(self.profile, unmapped(self.profile)).types
-        if not types or types[0].share is None:
-            return None
-        return ProfileSeen(types[0].type, types[0].share)
+        return None if self.profile is None else profile_seen(self.profile)
 
     @property
     def is_wrong(self) -> bool:

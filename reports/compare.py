@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from statistics import median
 
 import numpy as np
 
@@ -23,11 +25,13 @@ from reports.gates import apply_gates
 from reports.measured import MeasuredCase, measured_cases
 from reports.model import Accuracy, Comparison, Row, VariantSummary
 from reports.notes import environment, notes
+from reports.op_times import op_differences
 from reports.provenance import tf_ops_of, warnings_of
 from reports.recommend import Evidence, recommend
 from reports.slower import slower_than_fp32
 from reports.speedups import REFERENCE, CpuPair, Speedup, against_cpu, speedups
 from reports.standing import why_not_under_its_name
+from reports.traces import traces_of
 
 
 def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
@@ -42,10 +46,59 @@ def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
     if plan is None:
         plan = parse_plan(dict(data.run.plan), where=f"plan of run {data.run.run_id}")
     cases = measured_cases(data, plan)
+    judged = judge_all(data.evaluations, plan.gates)
+    rows = _against_fp32(rows_of(data, plan, cases, judged), cases)
+    quantity = {item.case.case_id: item.quantity for item in cases}
+    front = _pareto(rows, quantity)
+    final = tuple(replace(row, pareto=row.case_id in front) for row in rows)
+    evidence = Evidence(
+        p50_by_round={item.case.case_id: item.p50_by_round for item in cases},
+        quantity=quantity,
+        resolution={item.case.case_id: item.resolution for item in cases},
+        statistics={
+            (e.model, e.variant, e.kernels): e.statistics
+            for e in data.evaluations
+            if e.statistics is not None
+        },
+    )
+    recommendations = recommend(
+        [row for row in final if not row.case.is_before], evidence, delta=plan.analysis.delta
+    )
+    return Comparison(
+        run_id=data.run.run_id,
+        project=data.run.project,
+        status=data.run.status.value,
+        started_utc=data.run.started_utc,
+        finished_utc=data.run.finished_utc,
+        edgebench_version=data.run.edgebench_version,
+        environment=environment(data),
+        rounds=plan.measure.rounds,
+        seed=data.run.seed,
+        delta=plan.analysis.delta,
+        rows=final,
+        variants=_summaries(data.variants),
+        recommendations=recommendations,
+        notes=notes(data, cases, final),
+        simulated=data.run.simulated or any(row.simulated for row in final),
+        classes=shown_classes(judged, recommendations),
+        devices=conditions(data),
+        across=across_devices(final),
+        slower=slower_than_fp32(cases, final),
+    )
+
+
+def rows_of(
+    data: RunData, plan: PlanConfig, cases: Sequence[MeasuredCase], judged: Mapping[Key, Judged]
+) -> list[Row]:
+    """One row per case, without what it takes all of a report to say: `pareto` is False, and
+    profiles are held against none.
+
+    Args:
+        cases: all of the run; judged: all of its evaluations.
+    """
     ratios = speedups(cases, delta=plan.analysis.delta)
     cpus = against_cpu(cases, delta=plan.analysis.delta)
     variants = {(v.model, v.variant): v for v in data.variants}
-    judged = judge_all(data.evaluations, plan.gates)
     on_device = judge_devices(
         ((item.case, item.checked.answers) for item in cases),
         plan.gates,
@@ -70,44 +123,13 @@ def compare(data: RunData, plan: PlanConfig | None = None) -> Comparison:
         rows.append(
             replace(
                 row,
-                gates=apply_gates(row, plan.gates, holdout=models[case.model].holdout is not None),
+                # The old side of an A/B is what today's is held against, and ships no more.
+                gates=()
+                if case.is_before
+                else apply_gates(row, plan.gates, holdout=models[case.model].holdout is not None),
             )
         )
-    quantity = {item.case.case_id: item.quantity for item in cases}
-    front = _pareto(rows, quantity)
-    final = tuple(replace(row, pareto=row.case_id in front) for row in rows)
-    evidence = Evidence(
-        p50_by_round={item.case.case_id: item.p50_by_round for item in cases},
-        quantity=quantity,
-        resolution={item.case.case_id: item.resolution for item in cases},
-        statistics={
-            (e.model, e.variant, e.kernels): e.statistics
-            for e in data.evaluations
-            if e.statistics is not None
-        },
-    )
-    recommendations = recommend(final, evidence, delta=plan.analysis.delta)
-    return Comparison(
-        run_id=data.run.run_id,
-        project=data.run.project,
-        status=data.run.status.value,
-        started_utc=data.run.started_utc,
-        finished_utc=data.run.finished_utc,
-        edgebench_version=data.run.edgebench_version,
-        environment=environment(data),
-        rounds=plan.measure.rounds,
-        seed=data.run.seed,
-        delta=plan.analysis.delta,
-        rows=final,
-        variants=_summaries(data.variants),
-        recommendations=recommendations,
-        notes=notes(data, cases, final),
-        simulated=data.run.simulated or any(row.simulated for row in final),
-        classes=shown_classes(judged, recommendations),
-        devices=conditions(data),
-        across=across_devices(final),
-        slower=slower_than_fp32(cases, final),
-    )
+    return rows
 
 
 def _row(
@@ -186,10 +208,25 @@ def _row(
         profile=item.checked.profile_seen,
         profile_reason=item.checked.profile_reason,
         against_cpu=cpu.against,
+        traces=traces_of(item),
         forecast=None
         if item.planned.reason is not None
         else forecast_seen(item.case, variant, item.delegation),
     )
+
+
+def _against_fp32(rows: Sequence[Row], cases: Sequence[MeasuredCase]) -> list[Row]:
+    """The rows with what their profiles say against fp32's."""
+    profiles = {item.case: item.checked.profile for item in cases}
+    made = []
+    for row in rows:
+        mine = profiles[row.case]
+        theirs = profiles.get(replace(row.case, variant=REFERENCE))
+        seen = row.profile
+        if seen is not None and mine is not None and theirs is not None and theirs is not mine:
+            seen = replace(seen, against_fp32=op_differences(mine, theirs))
+        made.append(replace(row, profile=seen))
+    return made
 
 
 def _median_bounds(p90: Tail | None) -> tuple[float, float] | None:
@@ -240,7 +277,7 @@ def _pareto(rows: Sequence[Row], quantity: Mapping[str, str]) -> frozenset[str]:
 
     Cases whose p50 is another quantity have a front of their own, as they are never compared.
     """
-    points: dict[str, tuple[tuple[str, ...], tuple[float, float, float]]] = {}
+    places: dict[tuple[str, ...], dict[str, tuple[float, float, float]]] = defaultdict(dict)
     for row in rows:
         if (
             row.accuracy is not None
@@ -252,17 +289,16 @@ def _pareto(rows: Sequence[Row], quantity: Mapping[str, str]) -> frozenset[str]:
             case = row.case
             place = (case.model, case.device, case.runner, quantity[row.case_id])
             badness = -row.accuracy.metric.better(row.accuracy.value, 0.0)
-            points[row.case_id] = (place, (badness, row.p50_us, row.size_bytes))
-
-    def dominated(place: tuple[str, ...], mine: tuple[float, float, float]) -> bool:
-        return any(
-            place == other_place
-            and other != mine
-            and all(a <= b for a, b in zip(other, mine, strict=True))
-            for other_place, other in points.values()
+            places[place][row.case_id] = (badness, row.p50_us, row.size_bytes)
+    return frozenset(
+        key
+        for points in places.values()
+        for key, mine in points.items()
+        if not any(
+            other != mine and all(a <= b for a, b in zip(other, mine, strict=True))
+            for other in points.values()
         )
-
-    return frozenset(key for key, (place, mine) in points.items() if not dominated(place, mine))
+    )
 
 
 def _summaries(variants: Iterable[VariantRecord]) -> tuple[VariantSummary, ...]:
@@ -289,7 +325,8 @@ def _summaries(variants: Iterable[VariantRecord]) -> tuple[VariantSummary, ...]:
 
 
 def _median(values: Sequence[float]) -> float | None:
-    return float(np.median(np.asarray(values))) if values else None
+    # Not numpy's: of a handful of numbers, of ten thousand cases, it takes ten times as long.
+    return float(median(values)) if values else None
 
 
 def _known(values: Sequence[float | None]) -> float | None:

@@ -64,6 +64,17 @@ def simulated_devices(data: RunData) -> frozenset[str]:
     )
 
 
+def heat_of(launch: LaunchRecord) -> Points:
+    """(seconds since the launch began, degrees Celsius), by the device's own clock."""
+    return tuple(_readings(launch, launch.started_utc, _celsius))
+
+
+def span_of(launch: LaunchRecord) -> float | None:
+    """Seconds from the first to the last reading of anything around a launch; None without."""
+    times = [at for at, _ in _readings(launch, launch.started_utc, lambda _: True)]
+    return times[-1] if len(times) > 1 else None
+
+
 def shared(values: Sequence[Json]) -> dict[str, Any]:
     """What all of them hold alike."""
     if not values:

@@ -10,16 +10,56 @@ from bench.stats import RatioVerdict
 
 
 @dataclass(frozen=True, slots=True)
+class OpShare:
+    """All ops of one kind in a profile, by who ran them.
+
+    Attributes:
+        op: of plain kernels the op's type ("CONV_2D"), of a delegate the kind of its steps
+            whatever their type of numbers ("Convolution").
+        us: per run of the model while it was profiled; share: of all ops, in 0..1.
+    """
+
+    op: str
+    by_delegate: bool
+    us: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class OpDifference:
+    """The same ops in two profiles: times per run in us.
+
+    Attributes:
+        ops: names of the ops that make the group.
+        us, reference_us: of this case, and of the case that it is held against.
+    """
+
+    ops: str
+    us: float
+    reference_us: float
+
+    @property
+    def difference_us(self) -> float:
+        """Above 0 this case is slower there."""
+        return self.us - self.reference_us
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileSeen:
     """A profile in short; the share outside the delegate stands in the delegation.
 
     Attributes:
         top_op: type of the ops that took the most time, as the tool names it.
         top_share: of the time of all ops, in 0..1.
+        ops: where the time went, the most first.
+        against_fp32: the largest differences to the profile of fp32 with the same delegate,
+            threads, runner and device first; () where there is none.
     """
 
     top_op: str
     top_share: float
+    ops: tuple[OpShare, ...] = ()
+    against_fp32: tuple[OpDifference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.identity import DelegateSpec
 
 # (seconds since the run began, value), in order of time.
@@ -88,6 +91,35 @@ class SpoiltLaunch:
     attempt: int
     outcome: str
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LaunchTrace:
+    """One launch sample by sample, with the heat of its device beside it.
+
+    Attributes:
+        round, attempt: from 1.
+        why: it was chosen: "median of 6", "tainted".
+        samples_us: (n,) in order of time; each is the mean of `invokes_per_sample` invokes.
+        temperature_c: (seconds since the first sample, degrees); those before are negative.
+        placed_within_s: how far off these seconds may be: a launch tells when it began and
+            ended, and not when its first sample did. None without a temperature.
+        taints: why the launch counts for nothing, () if it counts.
+    """
+
+    round: int
+    attempt: int
+    why: str
+    samples_us: NDArray[np.float64]
+    invokes_per_sample: int
+    temperature_c: Points
+    placed_within_s: float | None
+    taints: tuple[str, ...]
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """(n,) when each sample ended, since the first one began: the time of all before it."""
+        return np.cumsum(self.samples_us) * self.invokes_per_sample / 1e6
 
 
 @dataclass(frozen=True, slots=True)

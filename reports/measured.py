@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass, field, replace
+from statistics import median
 
 from bench.config import PlanConfig
 from bench.delegation.model import Delegation
@@ -46,6 +45,7 @@ class MeasuredCase:
         simulated: whether its device is an emulator.
         checked: what its profiling and its numerics launch found, where it is its delegate's.
         delegation: what its delegate took, by every launch of it; None without any.
+        headline: p50 of the used launches, or their means where the tool tells no p50.
     """
 
     planned: PlannedCase
@@ -57,6 +57,11 @@ class MeasuredCase:
     simulated: bool
     checked: Checked
     delegation: Delegation | None
+    headline: Headline | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = headline(self.measurements) if self.measurements else None
+        object.__setattr__(self, "headline", found)
 
     @property
     def case(self) -> Case:
@@ -66,11 +71,6 @@ class MeasuredCase:
     def measurements(self) -> tuple[Measurement, ...]:
         """Of the used launches, in order of rounds, whatever they are worth."""
         return tuple(item.measurement for item in self.used if item.measurement is not None)
-
-    @property
-    def headline(self) -> Headline | None:
-        """p50 of the used launches, or their means where the tool tells no p50."""
-        return headline(self.measurements) if self.measurements else None
 
     @property
     def p50_by_round(self) -> dict[int, float]:
@@ -84,7 +84,7 @@ class MeasuredCase:
     def resolution(self) -> float:
         """Smallest step of its p50 as a share of it; 0 where there is none."""
         found = self.headline
-        middle = 0.0 if found is None else float(np.median(found.values_us))
+        middle = 0.0 if found is None else median(found.values_us)
         return found.resolution_us / middle if found is not None and middle > 0 else 0.0
 
     @property

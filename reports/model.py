@@ -26,7 +26,7 @@ from bench.records import Source
 from bench.stability import Stability
 from bench.stats import Interval, RatioVerdict
 from reports.delegate_model import AgainstCpu, ForecastSeen, ProfileSeen, SlowerThanFp32
-from reports.device_model import AcrossDevices, DeviceConditions
+from reports.device_model import AcrossDevices, DeviceConditions, LaunchTrace
 
 
 class GateStatus(StrEnum):
@@ -194,6 +194,7 @@ class Row:
         against_cpu: its speed-up against the processor of its device; None where nobody
             has looked.
         forecast: what its delegate was expected to take; None where no list is of it.
+        traces: its most telling launches, sample by sample; () unless samples were asked for.
     """
 
     case: Case
@@ -245,6 +246,7 @@ class Row:
     profile_reason: str | None = None
     against_cpu: AgainstCpu | None = None
     forecast: ForecastSeen | None = None
+    traces: tuple[LaunchTrace, ...] = ()
 
     @property
     def is_wrong(self) -> bool:

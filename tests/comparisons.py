@@ -23,12 +23,19 @@ from bench.numerics.model import (
 from bench.records import Source
 from bench.stability import Mode, Stability, StabilityWord
 from bench.stats import Change, Interval, RatioVerdict
-from reports.delegate_model import AgainstCpu, ProfileSeen, SlowerThanFp32
+from reports.delegate_model import (
+    AgainstCpu,
+    OpDifference,
+    OpShare,
+    ProfileSeen,
+    SlowerThanFp32,
+)
 from reports.device_model import (
     AcrossDevices,
     Battery,
     ControlSeen,
     DeviceConditions,
+    LaunchTrace,
     SpoiltLaunch,
     ThermalGate,
     ToolSeen,
@@ -884,6 +891,59 @@ def delegates() -> Comparison:
     )
 
 
+def trace(base: Row, *, taints: tuple[str, ...] = (), samples: int = 1500) -> LaunchTrace:
+    """A launch that grew hot and slow, with one spike."""
+    assert base.p50_us is not None
+    rng = np.random.default_rng(len(base.case.variant) + samples)
+    drift = np.linspace(1.0, 1.04, samples)
+    values = base.p50_us * drift * rng.lognormal(0.0, 0.01, samples)
+    values[samples // 3] = 4 * base.p50_us
+    span = float(values.sum()) / 1e6
+    return LaunchTrace(
+        round=3,
+        attempt=1,
+        why="tainted" if taints else "the median of 6",
+        samples_us=values,
+        invokes_per_sample=1,
+        temperature_c=tuple((-2.0 + (span + 2.5) * n / 6, 36.0 + 0.7 * n) for n in range(7)),
+        placed_within_s=0.2,
+        taints=taints,
+    )
+
+
+def profile(scale: float, *, delegated: bool) -> ProfileSeen:
+    """Ten kinds of op."""
+    us = [620.0, 330.0, 210.0, 90.0, 60.0, 40.0, 31.0, 22.0, 17.0, 9.0]
+    names = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "SOFTMAX", "MEAN", "PAD",
+             "RESHAPE", "QUANTIZE", "DEQUANTIZE")  # fmt: skip
+    ops = tuple(
+        OpShare(name, delegated and n < 3, value * scale, value / sum(us))
+        for n, (name, value) in enumerate(zip(names, us, strict=True))
+    )
+    return ProfileSeen(ops[0].op, ops[0].share, ops)
+
+
+def detailed() -> Comparison:
+    """Cases with profiles and with launches sample by sample, one of them tainted."""
+    rows = []
+    for variant in ("fp32", "int8", "int8-qat"):
+        for delegate in ("none", "xnnpack"):
+            base = row(variant, delegate)
+            seen = profile(1.0 if variant == "fp32" else 0.6, delegated=delegate == "xnnpack")
+            if variant != "fp32":
+                differences = (
+                    OpDifference("CONV_2D", 372.0, 620.0),
+                    OpDifference("QUANTIZE", 190.0, 0.0),
+                    OpDifference("<b>ADD</b>/MUL", 54.0, 90.0),
+                )
+                seen = replace(seen, against_fp32=differences)
+            traces = [trace(base)]
+            if variant == "int8":
+                traces.append(trace(base, taints=("other load: 1.80 of a core",), samples=120))
+            rows.append(replace(base, profile=seen, traces=tuple(traces)))
+    return comparison(tuple(rows), variants=tuple(summary(v) for v in ("fp32", "int8", "int8-qat")))
+
+
 SITUATIONS: dict[str, Callable[[], Comparison]] = {
     "good": good,
     "failures": failures,
@@ -893,4 +953,5 @@ SITUATIONS: dict[str, Callable[[], Comparison]] = {
     "multi": multi,
     "phones": phones,
     "delegates": delegates,
+    "detailed": detailed,
 }

@@ -17,6 +17,7 @@ hypothesis.settings.register_profile("edgebench", deadline=None)
 hypothesis.settings.load_profile("edgebench")
 
 _LEASE = "EDGEBENCH_LOCAL_LEASE"
+_KEPT = "EDGEBENCH_KEPT"
 
 
 _ADB_PORT = "ANDROID_ADB_SERVER_PORT"
@@ -27,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     the adb server of whoever runs them is none of their business.
     """
     os.environ[_LEASE] = tempfile.mkdtemp(prefix="edgebench-lease-")
+    os.environ[_KEPT] = tempfile.mkdtemp(prefix="edgebench-kept-")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         os.environ[_ADB_PORT] = str(free.getsockname()[1])
@@ -34,6 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(os.environ.pop(_LEASE), ignore_errors=True)
+    shutil.rmtree(os.environ.pop(_KEPT), ignore_errors=True)
     port = int(os.environ.pop(_ADB_PORT))
     # A command that asked for phones has started a server there.
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as server:

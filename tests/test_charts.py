@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from reports.model import Comparison
-from reports.render.charts import Chart, charts, save_charts
+from reports.render.charts import charts, save_charts
+from reports.render.figures import Chart
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,15 @@ def by_kind(found: tuple[Chart, ...], kind: str) -> Chart:
     return next(chart for chart in found if chart.kind == kind)
 
 
-def test_a_good_run_has_all_four(drawn: dict[str, tuple[Chart, ...]]) -> None:
-    assert [c.kind for c in drawn["good"]] == ["latency", "accuracy", "distribution", "size"]
+def test_every_kind_is_drawn_that_there_are_numbers_for(
+    drawn: dict[str, tuple[Chart, ...]],
+) -> None:
+    kinds = ["latency", "accuracy", "distribution", "ecdf", "size", "heatmap"]
+    assert [c.kind for c in drawn["good"]] == kinds
+    assert [c.kind for c in drawn["detailed"]] == [
+        "latency", "accuracy", "ops", "op-differences", "distribution", "ecdf", "launches", "size",
+        "heatmap",
+    ]  # fmt: skip
 
 
 def test_every_measured_case_is_named_in_the_chart_of_latencies(
@@ -58,12 +66,14 @@ def test_the_front_is_lettered(drawn: dict[str, tuple[Chart, ...]]) -> None:
 
 
 def test_without_accuracy_there_is_no_chart_of_it(drawn: dict[str, tuple[Chart, ...]]) -> None:
-    assert [c.kind for c in drawn["no_accuracy"]] == ["latency", "distribution", "size"]
+    assert "accuracy" not in [c.kind for c in drawn["no_accuracy"]]
+    assert "latency" in [c.kind for c in drawn["no_accuracy"]]
 
 
 def test_without_samples_there_is_no_chart_of_them() -> None:
     rows = tuple(replace(row, launch_samples_us=()) for row in comparisons.good().rows)
-    assert "distribution" not in [c.kind for c in charts(comparisons.comparison(rows))]
+    kinds = {c.kind for c in charts(comparisons.comparison(rows))}
+    assert not kinds & {"distribution", "ecdf", "launches"}
 
 
 def test_without_any_number_nothing_is_drawn() -> None:
@@ -73,7 +83,8 @@ def test_without_any_number_nothing_is_drawn() -> None:
 
 def test_models_and_devices_are_drawn_apart(drawn: dict[str, tuple[Chart, ...]]) -> None:
     keys = [chart.key for chart in drawn["multi"]]
-    assert len(keys) == len(set(keys)) == 4 * 3 + 1
+    # Two models on two devices by four kinds; two matrices; one of sizes.
+    assert len(keys) == len(set(keys)) == 4 * 4 + 2 + 1
 
 
 def test_a_simulated_chart_says_so(drawn: dict[str, tuple[Chart, ...]]) -> None:
@@ -120,14 +131,15 @@ def test_the_same_comparison_gives_the_same_chart(drawn: dict[str, tuple[Chart, 
 
 def test_one_launch_of_equal_samples_can_be_drawn() -> None:
     row = replace(comparisons.row("fp32"), launch_samples_us=(np.full(100, 1900.0),))
-    assert len(charts(comparisons.comparison((row,)))) == 4
+    kinds = [chart.kind for chart in charts(comparisons.comparison((row,)))]
+    assert kinds == ["latency", "accuracy", "distribution", "ecdf", "size"]
 
 
 def test_files_are_written_for_every_chart(tmp_path: Path) -> None:
     written = save_charts(comparisons.simulated(), tmp_path / "new")
     assert {path.name for path in written} == {
         f"{kind}.{ending}"
-        for kind in ("latency", "accuracy", "distribution", "size")
+        for kind in ("latency", "accuracy", "distribution", "ecdf", "size")
         for ending in ("svg", "png")
     }
     for path in written:

@@ -82,6 +82,30 @@ def test_two_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert document["comparison"]["groups"]
 
 
+def test_charts_of_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = shown(capsys, FP32, "--charts", tmp_path / "one")
+    assert {path.name for path in (tmp_path / "one").iterdir()} == {"ops.svg", "ops.png"}
+    assert "ops.svg" in out
+    shown(capsys, INT8, "--against", FP32, "--charts", tmp_path / "two")
+    svg = (tmp_path / "two" / "op-differences.svg").read_text()
+    assert (tmp_path / "two" / "op-differences.png").read_bytes().startswith(b"\x89PNG")
+    assert ": together " in svg
+    assert "−" in svg
+
+
+def test_charts_leave_json_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["profile", str(FP32), "--json", "--charts", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["profiles"]
+    assert "ops.png" in err
+
+
+def test_charts_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["profile", str(FP32), "--charts", str(tmp_path / "file" / "below")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
 def test_another_model_behind_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     wrong = models.write_model(tmp_path / "m.tflite", models.float_model())
     err = refused(capsys, INT8, "--model", wrong)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,19 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import bench.store.migrate
-import bench.store.store
+import bench.store.opening
 from bench.delegation.model import Evidence, EvidenceSource
 from bench.errors import StoreError
 from bench.records import Failure, Outcome, Source
-from bench.store import open_store
+from bench.store import StorePlace, initialise, open_store, postgres
 from bench.store.codec import pack_array
 from bench.store.launch_rows import environment_row, launch_row, samples_row
 from bench.store.migrate import MIGRATIONS, REVISIONS, upgrade
 from bench.store.rows import case_row, planned_case_row, run_row
 from bench.store.schema import metadata
+from tests.postgres import Server
+
+pytest_plugins = ["tests.postgres_fixtures"]
 
 # One more than is shipped: rebuilds a table as batch mode does on SQLite, adds a table and
 # a row, then does `end`.
@@ -51,22 +53,52 @@ def upgrade():
 """
 
 
-def contents(path: Path) -> list[str]:
-    """Everything in a database, schema and rows, as SQL."""
-    with closing(sqlite3.connect(path)) as connection:
-        return list(connection.iterdump())
+@contextmanager
+def connected(place: StorePlace) -> Iterator[sa.Connection]:
+    """A connection that may do anything, as another program's; commits at its end."""
+    if place.path is None:
+        engine = postgres.writing_engine(place)
+    else:
+        engine = sa.create_engine(f"sqlite:///{place.path}")
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+def contents(place: StorePlace) -> list[str]:
+    """Everything in a database, schema and rows."""
+    with connected(place) as connection:
+        there = sa.MetaData()
+        there.reflect(connection)
+        return [
+            str(line)
+            for table in there.sorted_tables
+            for line in (
+                sa.schema.CreateTable(table).compile(connection),
+                sorted(index.name or "" for index in table.indexes),
+                sorted(map(str, connection.execute(sa.select(table)))),
+            )
+        ]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> StorePlace:
+    """Where no store is yet."""
+    if request.param == "sqlite":
+        return StorePlace(path=tmp_path / "store.sqlite")
+    return StorePlace(url=request.getfixturevalue("empty_url"))
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def place(empty: StorePlace) -> StorePlace:
     """A store with a run and a launch in it."""
-    made = tmp_path / "store.sqlite"
     run = make.run_record()
     case = make.planned(run)
-    with open_store(made, write=True) as store:
+    initialise(empty)
+    with open_store(empty, write=True) as store:
         store.begin_run(run, [case])
         store.add_launch(make.launch_record(case))
-    return made
+    return empty
 
 
 def migrations(tmp_path: Path, end: str) -> Path:
@@ -85,23 +117,23 @@ def test_the_revisions_known_are_those_shipped() -> None:
     assert tuple(reversed([script.revision for script in shipped])) == REVISIONS
 
 
-def test_migrations_make_the_schema_that_the_code_reads(path: Path) -> None:
-    engine = sa.create_engine(f"sqlite:///{path}")
-    with engine.connect() as connection:
+def test_migrations_make_the_schema_that_the_code_reads(place: StorePlace) -> None:
+    with connected(place) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
-    engine.dispose()
 
 
-def test_a_store_is_in_wal_mode_and_whole(path: Path) -> None:
+def test_a_file_is_in_wal_mode_and_whole(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    initialise(path)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-def test_a_finished_launch_is_synced_to_disk(path: Path) -> None:
-    with open_store(path, write=True) as store:
+def test_a_finished_launch_is_synced_to_disk(tmp_path: Path) -> None:
+    with open_store(tmp_path / "store.sqlite", write=True) as store:
         assert store._writing is not None
         with store._writing.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
@@ -109,65 +141,90 @@ def test_a_finished_launch_is_synced_to_disk(path: Path) -> None:
 
 
 def test_a_migration_rebuilds_tables_and_keeps_what_refers_to_them(
-    path: Path, tmp_path: Path
+    place: StorePlace, tmp_path: Path
 ) -> None:
-    upgrade(path, migrations=migrations(tmp_path, "pass"))
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT colour FROM run").fetchall() == [(None,)]
-        assert connection.execute("SELECT count(*) FROM launch").fetchone() == (1,)
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [
-            ("9000",)
-        ]
+    upgrade(place, migrations=migrations(tmp_path, "pass"))
+    with connected(place) as connection:
+        for question, answer in [
+            ("SELECT colour FROM run", None),
+            ("SELECT count(*) FROM launch", 1),
+            ("SELECT version_num FROM alembic_version", "9000"),
+        ]:
+            assert connection.execute(sa.text(question)).all() == [(answer,)]
 
 
 @pytest.mark.parametrize(
     ("end", "message"),
     [
-        ("op.execute('INSERT INTO nowhere VALUES (1)')", "no such table: nowhere"),
+        ("op.execute('INSERT INTO nowhere VALUES (1)')", "no such table: nowhere|not those of"),
         ("raise ValueError('half way')", "half way"),
-        ("op.execute('DELETE FROM \"case\"')", "rows without parent"),
+        ("op.execute('DELETE FROM \"case\"')", "rows without parent|contradicts what is stored"),
     ],
 )
 def test_a_migration_that_fails_leaves_the_store_as_it_was(
-    path: Path, tmp_path: Path, end: str, message: str
+    place: StorePlace, tmp_path: Path, end: str, message: str
 ) -> None:
-    before = contents(path)
+    before = contents(place)
     with pytest.raises(StoreError, match=message):
-        upgrade(path, migrations=migrations(tmp_path, end))
-    assert contents(path) == before
-    with open_store(path, write=True) as store:
+        upgrade(place, migrations=migrations(tmp_path, end))
+    assert contents(place) == before
+    with open_store(place, write=True) as store:
         assert len(store.runs()) == 1
 
 
-def test_a_first_migration_that_fails_leaves_an_empty_file_to_try_again_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_first_migration_that_fails_leaves_an_empty_place_to_try_again_with(
+    empty: StorePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "store.sqlite"
     broken = migrations(tmp_path, "raise ValueError('half way')")
     with monkeypatch.context() as patch:
-        patch.setattr(bench.store.store, "upgrade", lambda where: upgrade(where, migrations=broken))
+        patch.setattr(
+            bench.store.opening, "upgrade", lambda where: upgrade(where, migrations=broken)
+        )
         with pytest.raises(StoreError, match="half way"):
-            open_store(path, write=True)
+            initialise(empty)
     with pytest.raises(StoreError, match="is empty"):
-        open_store(path, write=False)
-    with open_store(path, write=True) as store:
+        open_store(empty, write=False)
+    initialise(empty)
+    with open_store(empty, write=True) as store:
         assert store.runs() == ()
 
 
-def test_an_older_store_is_brought_up_to_date_by_its_writer_only(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def newer_edgebench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if one more revision were shipped."""
     newer = migrations(tmp_path, "pass")
     monkeypatch.setattr(bench.store.migrate, "REVISIONS", (*REVISIONS, "9000"))
-    monkeypatch.setattr(bench.store.store, "REVISIONS", (*REVISIONS, "9000"))
+    monkeypatch.setattr(bench.store.opening, "REVISIONS", (*REVISIONS, "9000"))
     monkeypatch.setattr(
-        bench.store.store, "upgrade", lambda where: upgrade(where, migrations=newer)
+        bench.store.opening, "upgrade", lambda where: upgrade(where, migrations=newer)
     )
+
+
+@pytest.mark.usefixtures("newer_edgebench")
+def test_an_older_file_is_brought_up_to_date_by_its_writer_only(tmp_path: Path) -> None:
+    place = StorePlace(path=tmp_path / "store.sqlite")
+    upgrade(place)
     with pytest.raises(StoreError, match=f"of an older revision, {REVISIONS[-1]}"):
-        open_store(path, write=False)
-    open_store(path, write=True).close()
-    open_store(path, write=False).close()
-    assert any("CREATE TABLE extra" in line for line in contents(path))
+        open_store(place, write=False)
+    open_store(place, write=True).close()
+    open_store(place, write=False).close()
+    assert any("CREATE TABLE extra" in line for line in contents(place))
+
+
+@pytest.mark.usefixtures("newer_edgebench")
+def test_an_older_servers_store_is_brought_up_to_date_by_db_init_only(empty_url: str) -> None:
+    place = StorePlace(url=empty_url)
+    upgrade(place)
+    for write in (False, True):
+        with pytest.raises(StoreError, match=r"of an older revision, .*: run `edgebench db init p"):
+            open_store(place, write=write)
+    initialise(place)
+    for write in (False, True):
+        open_store(place, write=write).close()
+    before = contents(place)
+    assert any("CREATE TABLE extra" in line for line in before)
+    initialise(place)
+    assert contents(place) == before
 
 
 def migrations_up_to(revision: str, tmp_path: Path) -> Path:
@@ -180,28 +237,24 @@ def migrations_up_to(revision: str, tmp_path: Path) -> Path:
     return made
 
 
-def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
+def insert(connection: sa.Connection, table: str, row: Mapping[str, Any]) -> None:
     """Add a row as an older version did, which had only the columns that are there."""
-    there = {name for _, name, *_ in connection.execute(f'PRAGMA table_info("{table}")')}
-    known = {
-        name: f"{value:%Y-%m-%d %H:%M:%S.%f}" if isinstance(value, datetime) else value
-        for name, value in row.items()
-        if name in there
-    }
-    names, marks = ", ".join(known), ", ".join("?" * len(known))
-    connection.execute(f'INSERT INTO "{table}" ({names}) VALUES ({marks})', list(known.values()))
+    there = sa.Table(table, sa.MetaData(), autoload_with=connection)
+    known = {name: value for name, value in row.items() if name in there.c}
+    connection.execute(sa.insert(there), known)
 
 
-def test_launches_of_the_second_revision_are_of_samples_in_ns(tmp_path: Path) -> None:
-    path = tmp_path / "store.sqlite"
-    upgrade(path, migrations=migrations_up_to("0002", tmp_path))
+def test_launches_of_the_second_revision_are_of_samples_in_ns(
+    empty: StorePlace, tmp_path: Path
+) -> None:
+    upgrade(empty, migrations=migrations_up_to("0002", tmp_path))
     run = make.run_record()
     case = make.planned(run)
     good = make.launch_record(case)
     crashed = make.launch_record(
         case, 1, outcome=Outcome.CRASHED, measurement=None, failure=Failure("crash", "SIGSEGV")
     )
-    with closing(sqlite3.connect(path)) as connection:
+    with connected(empty) as connection:
         insert(connection, "run", run_row(run))
         insert(connection, "case", case_row(case.case))
         insert(connection, "planned_case", planned_case_row(case, 0))
@@ -213,10 +266,10 @@ def test_launches_of_the_second_revision_are_of_samples_in_ns(tmp_path: Path) ->
         samples = samples_row(good.launch_id, good.measurement)
         assert samples is not None
         insert(connection, "launch_samples", samples)
-        connection.commit()
     with pytest.raises(StoreError, match="of an older revision, 0002"):
-        open_store(path, write=False)
-    with open_store(path, write=True) as store:
+        open_store(empty, write=False)
+    initialise(empty)
+    with open_store(empty, write=True) as store:
         measured, failed = store.load(run.run_id, samples=True).launches
     assert measured.measurement is not None
     assert measured.measurement.p50_source is Source.SAMPLES
@@ -231,27 +284,35 @@ def test_launches_of_the_second_revision_are_of_samples_in_ns(tmp_path: Path) ->
     assert failed.failure == Failure("crash", "SIGSEGV")
 
 
-def test_evaluations_of_the_first_revision_are_read_as_before(tmp_path: Path) -> None:
-    path = tmp_path / "store.sqlite"
-    upgrade(path, migrations=migrations_up_to("0001", tmp_path))
+def test_evaluations_of_the_first_revision_are_read_as_before(
+    empty: StorePlace, tmp_path: Path
+) -> None:
+    upgrade(empty, migrations=migrations_up_to("0001", tmp_path))
     run = make.run_record()
     right = np.array([True, False, True])
-    with closing(sqlite3.connect(path)) as connection:
+    with connected(empty) as connection:
         insert(connection, "run", run_row(run))
-        connection.execute(
-            "INSERT INTO evaluation VALUES (?, 'm', 'int8', 'none', 'top1', 0, ?, ?, ?, 'h', '{}',"
-            " NULL, NULL, NULL)",
-            (
-                run.run_id,
-                2 / 3,
-                pack_array(np.array([4, 5, 6], np.int32), "<i4"),
-                pack_array(right, "|b1"),
-            ),
+        insert(
+            connection,
+            "evaluation",
+            {
+                "run_id": run.run_id,
+                "model": "m",
+                "variant": "int8",
+                "kernels": "none",
+                "metric": "top1",
+                "position": 0,
+                "value": 2 / 3,
+                "predictions": pack_array(np.array([4, 5, 6], np.int32), "<i4"),
+                "correct": pack_array(right, "|b1"),
+                "holdout_sha256": "h",
+                "runtime": "{}",
+            },
         )
-        connection.commit()
     with pytest.raises(StoreError, match="of an older revision, 0001"):
-        open_store(path, write=False)
-    with open_store(path, write=True) as store:
+        open_store(empty, write=False)
+    initialise(empty)
+    with open_store(empty, write=True) as store:
         (found,) = store.load(run.run_id).evaluations
     assert (found.metric, found.k, found.higher_is_better) == ("top1", None, True)
     assert found.value == 2 / 3
@@ -264,13 +325,14 @@ def test_evaluations_of_the_first_revision_are_read_as_before(tmp_path: Path) ->
     assert found.labels is None
 
 
-def test_launches_of_the_third_revision_kept_the_text_of_evidence_alone(tmp_path: Path) -> None:
-    path = tmp_path / "store.sqlite"
-    upgrade(path, migrations=migrations_up_to("0003", tmp_path))
+def test_launches_of_the_third_revision_kept_the_text_of_evidence_alone(
+    empty: StorePlace, tmp_path: Path
+) -> None:
+    upgrade(empty, migrations=migrations_up_to("0003", tmp_path))
     run = make.run_record()
     case = make.planned(run)
     good = make.launch_record(case)
-    with closing(sqlite3.connect(path)) as connection:
+    with connected(empty) as connection:
         insert(connection, "run", run_row(run))
         insert(connection, "case", case_row(case.case))
         insert(connection, "planned_case", planned_case_row(case, 0))
@@ -282,8 +344,8 @@ def test_launches_of_the_third_revision_kept_the_text_of_evidence_alone(tmp_path
         samples = samples_row(good.launch_id, good.measurement)
         assert samples is not None
         insert(connection, "launch_samples", samples)
-        connection.commit()
-    with open_store(path, write=True) as store:
+    initialise(empty)
+    with open_store(empty, write=True) as store:
         data = store.load(run.run_id)
     (found,) = data.launches
     assert found.measurement is not None
@@ -294,24 +356,39 @@ def test_launches_of_the_third_revision_kept_the_text_of_evidence_alone(tmp_path
 
 
 @pytest.mark.parametrize("write", [True, False])
-def test_a_store_of_a_newer_version_is_refused_and_untouched(path: Path, write: bool) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0999'")
-        connection.commit()
-    before = contents(path)
-    expected = f"has revision 0999.*knows up to {REVISIONS[-1]}: upgrade edgebench"
-    with pytest.raises(StoreError, match=expected):
-        open_store(path, write=write)
-    assert contents(path) == before
+def test_a_store_of_a_newer_version_is_refused_and_untouched(
+    place: StorePlace, write: bool
+) -> None:
+    with connected(place) as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0999'"))
+    before = contents(place)
+    opening: list[Callable[[], object]] = [
+        lambda: open_store(place, write=write),
+        lambda: initialise(place),
+    ]
+    for attempt in opening:
+        with pytest.raises(StoreError, match=r"has revision 0999.*knows up to .*: upgrade edgeb"):
+            attempt()
+    assert contents(place) == before
 
 
 @pytest.mark.parametrize("write", [True, False])
-def test_another_programs_database_is_refused_and_untouched(tmp_path: Path, write: bool) -> None:
-    path = tmp_path / "other.sqlite"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE theirs (a)")
-    before = path.read_bytes()
-    with pytest.raises(StoreError, match="is not an edgebench store"):
-        open_store(path, write=write)
-    assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["other.sqlite"]
+def test_another_programs_database_is_refused_and_untouched(
+    empty: StorePlace, write: bool, tmp_path: Path
+) -> None:
+    with connected(empty) as connection:
+        connection.execute(sa.text("CREATE TABLE theirs (a integer)"))
+    before = contents(empty)
+    for attempt in (lambda: open_store(empty, write=write), lambda: initialise(empty)):
+        with pytest.raises(StoreError, match="is not an edgebench store"):
+            attempt()
+    assert contents(empty) == before
+    if not empty.shared:
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["store.sqlite"]
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused(postgres: Server) -> None:
+    name = postgres.make_database(encoding="LATIN1")
+    with pytest.raises(StoreError, match="has the encoding LATIN1: make the database with"):
+        initialise(postgres.url(name))
+    postgres.drop_database(name)

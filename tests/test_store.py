@@ -36,28 +36,33 @@ from bench.records import (
     Source,
     VariantRecord,
 )
-from bench.store import Store, open_store
+from bench.store import Store, StorePlace, open_store
+from tests.postgres import Server
+
+pytest_plugins = ["tests.postgres_fixtures"]
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "some where" / "store 100%.sqlite"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    with open_store(path, write=True) as opened:
+def store(store_place: StorePlace) -> Iterator[Store]:
+    with open_store(store_place, write=True) as opened:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def lasting_store() -> Iterator[Store]:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def lasting_store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """One store for many generated records, each in a run of its own."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open_store(Path(folder) / "s.sqlite", write=True) as opened,
-    ):
+    if request.param == "sqlite":
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            open_store(Path(folder) / "s.sqlite", write=True) as opened,
+        ):
+            yield opened
+        return
+    server: Server = request.getfixturevalue("postgres")
+    name = server.make_database(like=request.getfixturevalue("postgres_template"))
+    with open_store(server.url(name), write=True) as opened:
         yield opened
+    server.drop_database(name)
 
 
 def fields(record: Any) -> Any:
@@ -147,16 +152,20 @@ def test_times_come_back_aware_and_in_utc(store: Store) -> None:
     assert latest.started_utc.utcoffset() == timedelta(0)
 
 
-def test_another_process_sees_the_same(store: Store, path: Path) -> None:
+def test_another_process_sees_the_same(store: Store, store_place: StorePlace) -> None:
     run = make.run_record()
     case = make.planned(run)
     store.begin_run(run, [case])
     store.add_launch(make.launch_record(case))
     store.close()
-    with open_store(path, write=False) as again:
+    with open_store(store_place, write=False) as again:
         assert again.runs() == (run,)
+        assert again.run(run.run_id) == run
         assert len(again.load(run.run_id).launches) == 1
-    assert sorted(p.name for p in path.parent.iterdir()) == [path.name, path.name + ".lock"]
+    path = store_place.path
+    if path is not None:
+        beside = sorted(p.name for p in path.parent.iterdir())
+        assert beside == [path.name, path.name + ".lock"]
 
 
 def test_environments_are_shared(store: Store) -> None:
@@ -462,9 +471,14 @@ def test_a_load_is_one_snapshot(store: Store) -> None:
     assert len(store.load(run.run_id).launches) == 1
 
 
-def test_a_store_opened_for_reading_or_closed_is_not_written(store: Store, path: Path) -> None:
+def test_a_store_opened_for_reading_or_closed_is_not_written(
+    store: Store, store_place: StorePlace
+) -> None:
     run = make.run_record()
-    with open_store(path, write=False) as reading, pytest.raises(StoreError, match="reading only"):
+    with (
+        open_store(store_place, write=False) as reading,
+        pytest.raises(StoreError, match="reading only"),
+    ):
         reading.begin_run(run, [])
     store.close()
     with pytest.raises(StoreError, match="is closed"):
@@ -485,16 +499,17 @@ def loaded_after(code: str, *arguments: str) -> set[str]:
     return {name.split(".")[0] for name in done.stdout.split()}
 
 
-def test_only_the_store_brings_sqlalchemy(store: Store, path: Path) -> None:
+def test_only_the_store_brings_sqlalchemy(store: Store, store_place: StorePlace) -> None:
     assert "sqlalchemy" not in loaded_after("import bench.records, bench.identity, bench.errors")
     opening = (
-        "from pathlib import Path\nfrom bench.store import open_store\n"
-        "open_store(Path(sys.argv[1]), write=sys.argv[2] == 'w').close()"
+        "from bench.store import open_store\n"
+        "open_store(sys.argv[1], write=sys.argv[2] == 'w').close()"
     )
     store.close()
     for mode in ("r", "w"):
-        loaded = loaded_after(opening, str(path), mode)
+        loaded = loaded_after(opening, store_place.url or str(store_place.path), mode)
         assert "sqlalchemy" in loaded
+        assert ("psycopg" in loaded) == store_place.shared
         assert not loaded & {"alembic", "mako", "tensorflow", "pandas"}
 
 

@@ -38,25 +38,35 @@ _SUFFIXES = {
 }
 
 
-def default_store() -> Path:
-    """Where runs are kept unless --store or EDGEBENCH_STORE says otherwise."""
-    if place := os.environ.get("EDGEBENCH_STORE"):
-        return Path(place)
+def data_folder() -> Path:
+    """Where stores and outboxes are kept."""
     import platformdirs
 
-    return platformdirs.user_data_path("edgebench") / "edgebench.db"
+    return platformdirs.user_data_path("edgebench")
+
+
+def default_store() -> str:
+    """Where runs are kept unless --store says otherwise: EDGEBENCH_STORE, or a file of ours."""
+    return os.environ.get("EDGEBENCH_STORE") or str(data_folder() / "edgebench.db")
 
 
 def store_option(function: F) -> F:
-    """--store PATH, handed to the command as `store_path`."""
+    """--store PLACE, handed to the command as text, `store_path`; bench.store.open_store reads
+    it."""
     option = click.option(
         "--store",
         "store_path",
-        type=click.Path(path_type=Path),
+        metavar="PLACE",
         default=default_store,
-        help="The store. [default: edgebench.db in your data directory, or EDGEBENCH_STORE]",
+        help="The store: a file, or postgresql://USER@HOST/DATABASE. [default: edgebench.db in"
+        " your data directory, or EDGEBENCH_STORE]",
     )
     return option(function)
+
+
+def may_hold_runs(store_path: str) -> bool:
+    """False for a file that is not there: nothing was measured yet."""
+    return "://" in store_path or Path(store_path).exists()
 
 
 def again(*words: object) -> str:
@@ -67,23 +77,23 @@ def again(*words: object) -> str:
     return shlex.join(["edgebench" if known else called, *map(str, words)])
 
 
-def load_run(store_path: Path, run: str | None, project: str | None, *, samples: bool) -> RunData:
+def load_run(store_path: str, run: str | None, project: str | None, *, samples: bool) -> RunData:
     """A run by the beginning of its id, or the newest one (of a project).
 
     Raises: UserError if there is no such run or no store.
     """
     from bench.store import open_store
 
-    if not store_path.exists():
+    if not may_hold_runs(store_path):
         raise UserError(f"{store_path}: no such store; `edgebench quickstart` makes a first run")
     with open_store(store_path, write=False) as store:
         if run is not None:
             return store.load(store.find_run(run).run_id, samples=samples)
-        runs = store.runs(project=project)
-        if not runs:
+        latest = store.latest_run(project)
+        if latest is None:
             of = "" if project is None else f" of project {project!r}"
-            raise UserError(f"{store_path}: holds no run{of}")
-        return store.load(runs[0].run_id, samples=samples)
+            raise UserError(f"{store.place}: holds no run{of}")
+        return store.load(latest.run_id, samples=samples)
 
 
 def read_tflite(path: Path) -> bytes:

@@ -35,6 +35,13 @@ VERBS = {
     "parse": ("parse", "Turn what a benchmark or logcat printed into facts."),
     "show": ("show", "Print the table of a stored run."),
     "report": ("report", "Write the report of a stored run: HTML, Markdown, CSV, JSON."),
+    "compare": ("compare", "Hold two runs, variants, delegates or devices against each other."),
+    "history": ("history", "Show each series over time: steps, since when, what changed then."),
+    "baseline": ("baseline", "Pin the run that everything later is held against."),
+    "weekly": ("weekly", "Write the report of a week: what regressed, where, since when."),
+    "db": ("db", "Make, copy, export, import and prune stores."),
+    "agent": ("agent", "Set up the telemetry of gateways and boards in the field."),
+    "fleet": ("fleet", "Find the devices of a fleet that differ from their like."),
     "snippet": ("snippet", "Print the code that feeds and reads a .tflite."),
     "tools": ("tools", "Show and get the benchmark_model builds that devices are measured with."),
 }

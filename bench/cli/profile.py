@@ -44,6 +44,11 @@ _EXPORTS = ("csv", "trace", "model-explorer", "system-trace")
 @click.option(
     "-o", "out", type=click.Path(path_type=Path, dir_okay=False), help="Where --export goes."
 )
+@click.option(
+    "--charts",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also write charts, as SVG and PNG, into this directory.",
+)
 @store_option
 def command(
     what: str | None,
@@ -61,7 +66,8 @@ def command(
     as_json: bool,
     export: str | None,
     out: Path | None,
-    store_path: Path,
+    charts: Path | None,
+    store_path: str,
 ) -> None:
     """Show which ops took the time in RUN (the newest one without it), in a FILE that
     benchmark_model or the LiteRT benchmark wrote or printed, or in a MODEL.tflite, which is
@@ -78,8 +84,11 @@ def command(
 
     if (export is None) != (out is None):
         raise UserError("--export says what to write and -o where: give both, or neither")
-    if export is not None and (against is not None or explain or as_json or by is not None):
-        raise UserError("--export writes one profile; leave --against, --explain, --by, --json out")
+    beside = (against, by, charts)
+    if export is not None and (explain or as_json or any(one is not None for one in beside)):
+        raise UserError(
+            "--export writes one profile; leave --against, --explain, --by, --json, --charts out"
+        )
     path = None if what is None else Path(what)
     of_run = path is None or not _is_file(path)
     if not of_run and any(option is not None for option in (variant, device, case_id, project)):
@@ -100,6 +109,8 @@ def command(
         _print_json(subjects, compared=against is not None or explain)
     else:
         _print(subjects, by, top, compared=against is not None or explain, only=explain)
+    if charts is not None:
+        _save_charts(subjects, charts, compared=against is not None or explain, aside=as_json)
 
 
 def _is_file(path: Path) -> bool:
@@ -254,7 +265,7 @@ def _export(subject: Subject, kind: str, out: Path) -> None:
         raise UserError(f"{subject.title}: {error}") from error
 
 
-def _save_trace(data: RunData, wanted: Wanted, store_path: Path, out: Path) -> None:
+def _save_trace(data: RunData, wanted: Wanted, store_path: str, out: Path) -> None:
     from bench.cli.profile_run import case_title, cases_of, one_of
     from bench.records import Purpose
     from bench.store import open_store
@@ -264,6 +275,24 @@ def _save_trace(data: RunData, wanted: Wanted, store_path: Path, out: Path) -> N
         raise UserError(f"{case_title(case)}: its trace was not kept")
     with open_store(store_path, write=False) as store:
         _write(out, store.load_artifact(check.launch_id, check.artifacts[0].name))
+
+
+def _save_charts(
+    subjects: Sequence[Subject], directory: Path, *, compared: bool, aside: bool
+) -> None:
+    """aside: what was written is told on stderr, as JSON stands on stdout."""
+    from bench.format import visible
+    from reports.ops.charts import save_op_charts
+
+    profiles = [(subject.title, subject.profile) for subject in subjects]
+    try:
+        written = save_op_charts(profiles, directory, compared=compared)
+    except OSError as error:
+        raise UserError(f"{directory}: cannot be written: {error.strerror}") from error
+    if not written:
+        raise UserError("no chart: no profile tells times that shares can be made of")
+    for path in written:
+        click.echo(f"Wrote {visible(str(path))}", err=aside)
 
 
 def _json(document: object) -> bytes:

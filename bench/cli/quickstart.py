@@ -54,7 +54,7 @@ rounds = 6
     help="Where the model, its data, its variants and the report go.",
 )
 @store_option
-def command(directory: Path, store_path: Path) -> int:
+def command(directory: Path, store_path: str) -> int:
     """Train a small image classifier, make its variants, check their answers, measure
     them on this machine and write a report. No model and no device needed.
     """

@@ -29,7 +29,7 @@ def command(
     out: Path,
     charts: bool,
     junit_to: Path | None,
-    store_path: Path,
+    store_path: str,
 ) -> int:
     """Write the report of RUN (the beginning of its id is enough), or of the newest one.
 

@@ -11,8 +11,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.against import OldSide, with_old
 from bench.checks import purposes_of
-from bench.cli.common import again, junit_option, print_comparison, store_option
+from bench.cli.against import check_old_python, keep_files, old_side, old_tools, say_old
+from bench.cli.common import (
+    again,
+    data_folder,
+    default_store,
+    junit_option,
+    print_comparison,
+    store_option,
+)
 from bench.cli.lab import (
     connected,
     find_inventory,
@@ -27,6 +36,7 @@ from bench.cli.progress import duration, progress
 from bench.config import VARIANTS, PlanConfig
 from bench.errors import UserError
 from bench.estimate import estimate
+from bench.format import visible
 from bench.plan import Plan, all_cells, expand, resolve
 from bench.planfile import read_plan
 from bench.records import Purpose
@@ -59,6 +69,17 @@ _BESIDE = {
     is_flag=True,
     help="On Android, one more launch per case with a trace of the whole system around it.",
 )
+@click.option(
+    "--against",
+    metavar="BASELINE",
+    help="Measure old and new in turns: a run (latest, baseline, release=NAME, the beginning of"
+    " its id), a .tflite, or a directory with one for each variant.",
+)
+@click.option(
+    "--against-python",
+    type=click.Path(path_type=Path),
+    help="With --against, on this machine: the old side runs by this interpreter's runtime.",
+)
 @inventory_option
 @junit_option
 @store_option
@@ -70,9 +91,11 @@ def command(
     devices: tuple[str, ...],
     precision: float | None,
     trace: bool,
+    against: str | None,
+    against_python: Path | None,
     inventory_path: Path | None,
     junit_to: Path | None,
-    store_path: Path,
+    store_path: str,
 ) -> int:
     """Measure what PLAN (an edgebench.toml) says.
 
@@ -89,6 +112,14 @@ def command(
     if not expand(plan):
         reasons = dict.fromkeys(str(reason) for _, reason in all_cells(plan))
         raise UserError(f"{path}: nothing of it can be measured: {'; '.join(reasons)}")
+    old, python = None, None
+    if against is not None:
+        old = old_side(plan, against, store_path)
+        plan = with_old(plan, old)
+        python = None if against_python is None else check_old_python(plan, against_python)
+        say_old(old, Console(stderr=True))
+    elif against_python is not None:
+        raise UserError("--against-python says how the old side runs: add --against")
     if dry_run:
         print_plan(plan, Console(), trace=trace)
         return 0
@@ -97,10 +128,21 @@ def command(
         store_path,
         resume=resume,
         resume_command=_resume_command(
-            path, variants, devices, precision, trace, inventory_path, junit_to
+            path,
+            variants,
+            devices,
+            precision,
+            trace,
+            None if old is None else old.given,
+            python,
+            inventory_path,
+            junit_to,
+            store_path,
         ),
         junit_to=junit_to,
         trace=trace,
+        old=old,
+        old_python=python,
     )
 
 
@@ -131,8 +173,11 @@ def _resume_command(
     devices: Sequence[str],
     precision: float | None,
     trace: bool,
+    against: str | None,
+    python: Path | None,
     inventory_path: Path | None,
     junit_to: Path | None,
+    store_path: str,
 ) -> str:
     """The command that resumes this very run."""
     words = ["run", str(path), "--resume"]
@@ -144,10 +189,18 @@ def _resume_command(
         words += ["--precision", f"{precision:g}"]
     if trace:
         words.append("--trace")
+    if against is not None:
+        words += ["--against", against]
+    if python is not None:
+        words += ["--against-python", str(python)]
     if inventory_path is not None:
         words += ["--devices", str(inventory_path)]
     if junit_to is not None:
         words += ["--junit", str(junit_to)]
+    if store_path != default_store():
+        from bench.store import StorePlace
+
+        words += ["--store", StorePlace.parse(store_path).label]
     return again(*words)
 
 
@@ -193,24 +246,40 @@ def expectation(plan: Plan, *, trace: bool = False) -> str:
 
 def execute(
     plan: Plan,
-    store_path: Path,
+    store_path: str | Path,
     *,
     resume: bool,
     resume_command: str,
     junit_to: Path | None = None,
     trace: bool = False,
+    old: OldSide | None = None,
+    old_python: Path | None = None,
+    report: bool = True,
 ) -> int:
-    """Carry a plan out on this console; return the exit code."""
+    """Carry a plan out on this console; return the exit code.
+
+    Args:
+        old: whose models the plan has beside today's (bench.against.with_old).
+        old_python: interpreter of this machine that they are run by.
+        report: whether to print the run's own table and to write its report.
+    """
     # Late: whoever asks for --help or --dry-run need not wait for SQLAlchemy.
+    from bench.cli.compare import print_pairs
+    from bench.cli.pairs import pairs_of_run
     from bench.run import Interrupted, carry_out, find_unfinished, start_run
-    from bench.store import open_store
+    from bench.store.outbox import results_store
     from devices.deadline import Deadline
     from devices.device import local_device
     from devices.facts import read_facts
+    from reports.points import points_of, store_missing_points
 
     console = Console(stderr=True)
+
+    def say(line: str) -> None:
+        console.print(Text(visible(line)), soft_wrap=True)
+
     with (
-        open_store(store_path, write=True) as store,
+        results_store(store_path, data_folder(), say) as store,
         connected(plan.devices) as devices,
     ):
         say_hello(devices, console)
@@ -233,6 +302,7 @@ def execute(
                     emit=emit,
                     units=known_units(devices),
                     trace=trace,
+                    old=None if old is None else old_tools(old, old_python),
                 )
         except UserError as error:
             # Where nothing was measured there is nothing to go on with.
@@ -248,7 +318,16 @@ def execute(
             console.print(Text(f"\nInterrupted {kept}.\nGo on with:  {resume_command}"))
             return 130
         data = store.load(run_id, samples=True)
-    code = print_comparison(data, report_to=plan.out / "report", junit_to=junit_to)
+        store.add_points(run_id, points_of(data))
+        # Of runs that ended without: interrupted ones, and those of earlier versions.
+        store_missing_points(store)
+        keep_files(store, data, plan, console)
+        pairs = None if old is None else pairs_of_run(store, run_id)
+    code = 0
+    if report:
+        code = print_comparison(data, report_to=plan.out / "report", junit_to=junit_to)
+    if pairs is not None:
+        print_pairs(pairs)
     if not problems:
         return code
     for problem in problems:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from bench.cli.common import load_run, print_comparison, store_option
@@ -28,7 +26,7 @@ def command(
     delegate: str | None,
     variant: str | None,
     project: str | None,
-    store_path: Path,
+    store_path: str,
 ) -> None:
     """Print the table of RUN (the beginning of its id is enough), or of the newest one."""
     picked = {"device": device, "delegate": delegate, "variant": variant}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.common import parse_tflite, store_option
+from bench.cli.common import may_hold_runs, parse_tflite, store_option
 from bench.config import DELEGATES
 from bench.errors import StoreError, UserError
 from bench.snippet import LANGUAGES
@@ -28,7 +28,7 @@ NEWEST_RUNS = 50
 @click.option("--threads", type=click.IntRange(min=1, max=256), help="[default: as measured best]")
 @store_option
 def command(
-    model: Path, language: str, delegate: str | None, threads: int | None, store_path: Path
+    model: Path, language: str, delegate: str | None, threads: int | None, store_path: str
 ) -> None:
     """Print the code that feeds and reads MODEL (.tflite): its shapes, types and buffer
     sizes, quantisation by its own scale and zero point, delegate and threads.
@@ -45,14 +45,14 @@ def command(
     click.echo(code, nl=False)
 
 
-def _settings(sha256: str, delegate: str | None, threads: int | None, store: Path) -> Settings:
+def _settings(sha256: str, delegate: str | None, threads: int | None, store: str) -> Settings:
     """What was asked for, the rest as was fastest, else XNNPACK with one thread."""
     from bench.format import duration
     from bench.snippet.generate import Settings
 
     asked = [word for word, value in (("delegate", delegate), ("threads", threads)) if value]
     chosen = f"{' and '.join(asked)} as asked for; " if asked else ""
-    found = _fastest(sha256, delegate, threads, store) if store.exists() else None
+    found = _fastest(sha256, delegate, threads, store) if may_hold_runs(store) else None
     if found is None:
         return Settings(delegate or "xnnpack", threads or 1, f"{chosen}not measured")
     row, run_id = found
@@ -65,7 +65,7 @@ def _settings(sha256: str, delegate: str | None, threads: int | None, store: Pat
 
 
 def _fastest(
-    sha256: str, delegate: str | None, threads: int | None, store_path: Path
+    sha256: str, delegate: str | None, threads: int | None, store_path: str
 ) -> tuple[Row, str] | None:
     """The case of the newest run that measured this file, and the run's id."""
     from bench.store import open_store

@@ -101,19 +101,23 @@ class Summary:
         )
 
 
+def resolution_us(profile: OpProfile) -> float:
+    """Below which its times are cut off to 0; 0 where that is not known."""
+    return 1.0 if profile.source is ProfileSource.C_API else 0.0
+
+
 def summarise(profile: OpProfile, mapping: Mapping) -> Summary:
     """Sum up the rows of a profile; `mapping` is of the same profile."""
     rows = _counting(profile, mapping)
     total = sum(row.row.avg_us or 0.0 for row in rows)
     plain = sum(row.row.avg_us or 0.0 for row in rows if row.row.kind is OpKind.OP)
-    resolution_us = 1.0 if profile.source is ProfileSource.C_API else 0.0
     return Summary(
         rows=rows,
         total_us=total,
         delegate_us=total - plain,
         plain_us=plain,
         covered=total / profile.invoke_us if profile.invoke_us else None,
-        resolution_us=resolution_us,
+        resolution_us=resolution_us(profile),
         notes=tuple(dict.fromkeys((*profile.notes, *mapping.notes, *_remarks(profile, rows)))),
     )
 

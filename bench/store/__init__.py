@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from bench.store.store import Store, open_store
+from bench.store.opening import initialise, open_store
+from bench.store.place import StorePlace
+from bench.store.reader import StoreReader
+from bench.store.store import Store
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "StorePlace", "StoreReader", "initialise", "open_store"]

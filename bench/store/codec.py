@@ -118,4 +118,6 @@ def escape_text(text: str) -> str:
 
 def unescape_text(text: str) -> str:
     """Undo escape_text."""
+    if "\\" not in text:
+        return text
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)

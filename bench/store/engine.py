@@ -1,4 +1,4 @@
-"""Connections to the embedded SQLite file: WAL, explicit BEGIN, one line per error.
+"""Connections to the embedded SQLite file: WAL, and an explicit BEGIN.
 
 The driver's own transaction handling is switched off, since it would commit before
 DDL; every BEGIN is sent here instead, as SQLAlchemy's documentation of the pysqlite
@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -19,19 +18,6 @@ import sqlalchemy as sa
 from bench.errors import StoreError
 
 BUSY_S = 30.0
-
-_ADVICE = {
-    "SQLITE_FULL": "the disk is full: free some space, then resume",
-    "SQLITE_IOERR": "the disk cannot be read or written (it may be full)",
-    "SQLITE_NOTADB": "it is not an edgebench store",
-    "SQLITE_CORRUPT": "it is damaged: restore a copy of it",
-    "SQLITE_READONLY": "it is read-only",
-    "SQLITE_CANTOPEN": "it cannot be opened: is its directory there and accessible?",
-    "SQLITE_BUSY": "another program keeps it locked",
-    "SQLITE_LOCKED": "another program keeps it locked",
-    "SQLITE_PERM": "access is denied",
-    "SQLITE_CONSTRAINT": "it contradicts what is stored already",
-}
 
 
 def writing_engine(path: Path, *, foreign_keys: bool = True) -> sa.Engine:
@@ -95,29 +81,3 @@ def _engine(connect: Callable[[], sqlite3.Connection], begin: str, *, size: int)
         connection.exec_driver_sql(begin)
 
     return engine
-
-
-@contextmanager
-def store_errors(path: Path) -> Iterator[None]:
-    """Turn whatever the database, the disk or a damaged row raises into one StoreError."""
-    try:
-        yield
-    except sa.exc.SQLAlchemyError as error:
-        cause = error.orig if isinstance(error, sa.exc.StatementError) else error
-        raise StoreError(f"{path}: {_advice(cause or error)}") from error
-    except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"{path}: {_advice(error)}") from error
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise StoreError(f"{path}: {type(error).__name__}: {_one_line(error)}") from error
-
-
-def _advice(cause: BaseException) -> str:
-    name = getattr(cause, "sqlite_errorname", "")
-    for prefix, advice in _ADVICE.items():
-        if name.startswith(prefix):
-            return f"{advice} ({_one_line(cause)})"
-    return _one_line(cause)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -8,41 +8,53 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from bench.errors import StoreError
-from bench.store.engine import store_errors, writing_engine
+from bench.store import engine, postgres
+from bench.store.faults import store_errors
+from bench.store.place import StorePlace
 
 # In order, oldest first; the last one is what this code reads and writes. Kept here
 # so that opening a store that is up to date need not import Alembic.
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 # Alembic keeps its context in module globals.
 _one_at_a_time = threading.Lock()
+# Of pg_advisory_xact_lock: who makes or upgrades a schema holds it; "edgebnc" in ASCII.
+_LOCK = 0x65646765626E63
+_LOCK_WAIT = "30s"
 
 
-def revision(engine: sa.Engine, path: Path) -> str | None:
-    """The revision of a store, None for an empty file.
+def revision(reading: sa.Engine, place: StorePlace) -> str | None:
+    """The revision of a store, None for an empty one.
 
     Raises:
         StoreError: not a store, or written by a newer edgebench.
     """
-    with store_errors(path), engine.connect() as connection:
-        tables = sa.inspect(connection).get_table_names()
-        if not tables:
-            return None
-        if "alembic_version" not in tables:
-            raise StoreError(f"{path} is not an edgebench store: it holds other tables")
-        found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars()
-        versions = list(found)
+    with store_errors(place), reading.connect() as connection:
+        return _revision(connection, place)
+
+
+def _revision(connection: sa.Connection, place: StorePlace) -> str | None:
+    tables = sa.inspect(connection).get_table_names()
+    if not tables:
+        return None
+    if "alembic_version" not in tables:
+        raise StoreError(f"{place} is not an edgebench store: it holds other tables")
+    found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars()
+    versions = list(found)
     if len(versions) != 1 or versions[0] not in REVISIONS:
         raise StoreError(
-            f"{path} has revision {', '.join(versions) or 'none'}, and this edgebench knows "
+            f"{place} has revision {', '.join(versions) or 'none'}, and this edgebench knows "
             f"up to {REVISIONS[-1]}: upgrade edgebench to read it"
         )
     return str(versions[0])
 
 
-def upgrade(path: Path, *, migrations: Path = MIGRATIONS) -> None:
-    """Run every missing migration in one transaction; the caller holds the writer's lock.
+def upgrade(place: StorePlace, *, migrations: Path = MIGRATIONS) -> None:
+    """Run every missing migration in one transaction.
+
+    For a SQLite file the caller holds the writer's lock; a server's is locked here, and
+    whoever comes second finds it made.
 
     Args:
         migrations: Alembic's directory, with env.py and versions/.
@@ -57,15 +69,34 @@ def upgrade(path: Path, *, migrations: Path = MIGRATIONS) -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    engine = writing_engine(path, foreign_keys=False)
+    if place.path is None:
+        writing = postgres.writing_engine(place)
+    else:
+        writing = engine.writing_engine(place.path, foreign_keys=False)
     try:
-        with _one_at_a_time, store_errors(path), engine.begin() as connection:
+        with _one_at_a_time, store_errors(place), writing.begin() as connection:
+            if place.shared:
+                _lock_schema(connection, place)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
-            if broken:
-                raise StoreError(f"{path}: the migration left {len(broken)} rows without parent")
+            if not place.shared:
+                _check_parents(connection, place)
     except CommandError as error:
-        raise StoreError(f"{path} cannot be brought up to date: {error}") from error
+        raise StoreError(f"{place} cannot be brought up to date: {error}") from error
     finally:
-        engine.dispose()
+        writing.dispose()
+
+
+def _lock_schema(connection: sa.Connection, place: StorePlace) -> None:
+    """Wait for whoever upgrades it now, and see that it is still ours to upgrade."""
+    # A reader that never ends would make everybody wait behind us.
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    postgres.check_encoding(connection, place)
+    _revision(connection, place)
+
+
+def _check_parents(connection: sa.Connection, place: StorePlace) -> None:
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if broken:
+        raise StoreError(f"{place}: the migration left {len(broken)} rows without parent")

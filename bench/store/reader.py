@@ -1,11 +1,9 @@
-"""Reading a store: the records exactly as they were written, from one snapshot each."""
+"""Reading runs: the records exactly as they were written, from one snapshot each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,44 +11,33 @@ from bench.errors import StoreError, UserError
 from bench.records import CheckRecord, LaunchRecord, RunData, RunRecord
 from bench.store import schema
 from bench.store.check_rows import artifact_content, check_of
-from bench.store.engine import store_errors
 from bench.store.launch_rows import launch_of
 from bench.store.rows import evaluation_of, planned_case_of, run_of, variant_of
+from bench.store.series import SeriesReader
 
 _CANDIDATES = 5
 # How far back the ordinary speed of a machine is looked for.
 _HISTORY_RUNS = 50
 
 
-class StoreReader:
+class StoreReader(SeriesReader):
     """The reading half of a Store; any number of threads and processes at once.
 
     Every method raises StoreError if the store is closed, damaged or unreadable.
     """
 
-    def __init__(self, path: Path, engine: sa.Engine) -> None:
-        self.path = path
-        self._reading = engine
-        self._closed = False
-
-    def close(self) -> None:
-        """Close every connection; twice does no harm."""
-        self._closed = True
-        self._reading.dispose()
-
     def runs(self, project: str | None = None) -> tuple[RunRecord, ...]:
         """Every run, or those of one project, newest first."""
-        query = sa.select(schema.run).order_by(
-            schema.run.c.started_utc.desc(), schema.run.c.run_id.desc()
-        )
-        if project is not None:
-            query = query.where(schema.run.c.project == project)
         with self._snapshot() as connection:
-            return tuple(run_of(row) for row in connection.execute(query).mappings())
+            rows = connection.execute(_newest_first(sa.select(schema.run), project))
+            return tuple(run_of(row) for row in rows.mappings())
 
     def latest_run(self, project: str | None = None) -> RunRecord | None:
         """The newest run, or that of one project; None if there is none."""
-        return next(iter(self.runs(project)), None)
+        with self._snapshot() as connection:
+            query = _newest_first(sa.select(schema.run), project).limit(1)
+            row = connection.execute(query).mappings().first()
+            return None if row is None else run_of(row)
 
     def find_run(self, prefix: str) -> RunRecord:
         """The one run whose id begins with `prefix`.
@@ -58,18 +45,20 @@ class StoreReader:
         Raises:
             UserError: no run or several begin so; the message names candidates.
         """
-        everything = self.runs()
-        found = [run for run in everything if run.run_id.startswith(prefix.lower())]
+        with self._snapshot() as connection:
+            ids = sa.select(schema.run.c.run_id)
+            everything = list(connection.execute(_newest_first(ids, None)).scalars())
+        found = [run_id for run_id in everything if run_id.startswith(prefix.lower())]
         if len(found) == 1:
-            return found[0]
-        named = ", ".join(run.run_id for run in (found or everything)[:_CANDIDATES])
+            return self.run(found[0])
+        named = ", ".join((found or everything)[:_CANDIDATES])
         if found:
             raise UserError(
                 f"{len(found)} runs begin with {prefix!r}: {named}; give more of the id"
             )
         if everything:
             raise UserError(f"no run begins with {prefix!r}; the newest are {named}")
-        raise UserError(f"no run begins with {prefix!r}; {self.path} holds no runs")
+        raise UserError(f"no run begins with {prefix!r}; {self.place} holds no runs")
 
     def load(self, run_id: str, *, samples: bool = False) -> RunData:
         """Everything about one run.
@@ -82,11 +71,17 @@ class StoreReader:
 
         Raises:
             StoreError: no such run.
+            UserError: its launches were pruned.
         """
         with self._snapshot() as connection:
             run = connection.execute(_of_run(schema.run, run_id)).mappings().first()
             if run is None:
-                raise StoreError(f"{self.path} holds no run {run_id}")
+                raise StoreError(f"{self.place} holds no run {run_id}")
+            if run["pruned_utc"] is not None:
+                raise UserError(
+                    f"run {run_id}: its launches were pruned on {run['pruned_utc']:%Y-%m-%d}; "
+                    "`edgebench history` has its summary"
+                )
             cases = connection.execute(
                 sa.select(schema.planned_case, schema.case.c.spec)
                 .join(schema.case)
@@ -129,7 +124,7 @@ class StoreReader:
         with self._snapshot() as connection:
             packed = connection.execute(query).scalar_one_or_none()
         if packed is None:
-            raise StoreError(f"{self.path} holds no {name} of launch {launch_id}")
+            raise StoreError(f"{self.place} holds no {name} of launch {launch_id}")
         return artifact_content(packed, f"{name} of launch {launch_id}")
 
     def launches_done(self, run_id: str) -> set[tuple[str, int, int]]:
@@ -141,12 +136,14 @@ class StoreReader:
         with self._snapshot() as connection:
             return {(row[0], row[1], row[2]) for row in connection.execute(query)}
 
-    @contextmanager
-    def _snapshot(self) -> Iterator[sa.Connection]:
-        if self._closed:
-            raise StoreError(f"{self.path} is closed")
-        with store_errors(self.path), self._reading.begin() as connection:
-            yield connection
+
+def _newest_first(
+    query: sa.Select[*tuple[Any, ...]], project: str | None
+) -> sa.Select[*tuple[Any, ...]]:
+    run = schema.run.c
+    if project is not None:
+        query = query.where(run.project == project)
+    return query.order_by(run.started_utc.desc(), run.run_id.desc())
 
 
 def _of_run(table: sa.Table, run_id: str) -> sa.Select[tuple[object, ...]]:

@@ -64,6 +64,18 @@ def case_row(case: Case) -> dict[str, Any]:
     return checked(schema.case, values)
 
 
+def case_of(row: Row) -> Case:
+    """The case of a row of table case.
+
+    Raises:
+        StoreError: it is not the one that its id names.
+    """
+    case = Case.from_json(row["spec"])
+    if case.case_id != row["case_id"]:
+        raise StoreError(f"case {row['case_id']} is damaged: its content has another id")
+    return case
+
+
 def planned_case_row(planned: PlannedCase, position: int) -> dict[str, Any]:
     """The row of table planned_case."""
     values = {
@@ -81,10 +93,7 @@ def planned_case_of(row: Row) -> PlannedCase:
     Raises:
         StoreError: the case is not the one that its id names.
     """
-    case = Case.from_json(row["spec"])
-    if case.case_id != row["case_id"]:
-        raise StoreError(f"case {row['case_id']} is damaged: its content has another id")
-    return PlannedCase(row["run_id"], case, row["reason"])
+    return PlannedCase(row["run_id"], case_of(row), row["reason"])
 
 
 def variant_row(record: VariantRecord, position: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The tables, in SQL that SQLite and PostgreSQL share.
 
-Append-only: only run.status and run.finished_utc ever change. Migrations repeat
+Append-only: only run.status and run.finished_utc ever change, points are made again where
+their rules change, and pruning takes out whole runs but for their points. Migrations repeat
 this schema step by step; a test holds the two together.
 """
 
@@ -104,7 +105,10 @@ run = sa.Table(
     _text("edgebench_version"),
     _json("host"),
     sa.Column("simulated", sa.Boolean, nullable=False),
+    # When its launches were taken out, and only its points were left.
+    sa.Column("pruned_utc", UtcDateTime, nullable=True),
     sa.PrimaryKeyConstraint("run_id"),
+    sa.Index("ix_run_project", "project", "started_utc"),
 )
 
 case = sa.Table(
@@ -251,6 +255,7 @@ launch = sa.Table(
     sa.UniqueConstraint("run_id", "case_id", "round_index", "attempt"),
     sa.ForeignKeyConstraint(["run_id", "case_id"], ["planned_case.run_id", "planned_case.case_id"]),
     sa.ForeignKeyConstraint(["environment_id"], ["environment.environment_id"]),
+    sa.Index("ix_launch_case_id", "case_id", "run_id"),
 )
 
 launch_samples = sa.Table(
@@ -298,4 +303,94 @@ artifact = sa.Table(
     sa.Column("content", sa.LargeBinary, nullable=False),
     sa.PrimaryKeyConstraint("launch_id", "name"),
     sa.ForeignKeyConstraint(["launch_id"], ["check_launch.launch_id"]),
+)
+
+# Derived from launches: bench.points.Point, by rules of points_version.
+point = sa.Table(
+    "point",
+    metadata,
+    _text("run_id"),
+    _text("case_id"),
+    _integer("points_version"),
+    sa.Column("started_utc", UtcDateTime, nullable=False),
+    _text("state"),
+    _text("reason"),
+    _text("quantity"),
+    _number("p50_us", null=True),
+    _number("p50_low_us", null=True),
+    _number("p50_high_us", null=True),
+    _number("p90_us", null=True),
+    _number("mean_us", null=True),
+    _json("p50_by_round_us"),
+    _integer("launches_made"),
+    _integer("launches_used"),
+    _text("stability"),
+    _text("coverage", null=True),
+    _integer("delegated_nodes", null=True),
+    _integer("total_nodes", null=True),
+    _text("numerics", null=True),
+    _number("accuracy", null=True),
+    _number("accuracy_low", null=True),
+    _number("accuracy_high", null=True),
+    _text("metric"),
+    sa.Column("higher_is_better", sa.Boolean, nullable=False),
+    _json("gates_failed"),
+    _integer("size_bytes", null=True),
+    _text("model_sha256", null=True),
+    _integer("peak_rss_kib", null=True),
+    _number("energy_mj_per_invoke", null=True),
+    _number("start_c", null=True),
+    _text("environment_id", null=True),
+    sa.Column("simulated", sa.Boolean, nullable=False),
+    _text("runtime"),
+    sa.PrimaryKeyConstraint("run_id", "case_id"),
+    sa.ForeignKeyConstraint(["run_id", "case_id"], ["planned_case.run_id", "planned_case.case_id"]),
+    sa.Index("ix_point_case_id", "case_id", "started_utc"),
+    sa.Index("ix_point_started_utc", "started_utc"),
+)
+
+# Of one project, kind and name the newest row counts; without a run it is unpinned.
+baseline = sa.Table(
+    "baseline",
+    metadata,
+    _text("project"),
+    _text("kind"),
+    _text("name"),
+    sa.Column("made_utc", UtcDateTime, nullable=False),
+    _text("run_id", null=True),
+    sa.PrimaryKeyConstraint("project", "kind", "name", "made_utc"),
+    sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+)
+
+# What agents in the field send; each row is one short measurement.
+edge_metrics = sa.Table(
+    "edge_metrics",
+    metadata,
+    _text("sample_id"),
+    _text("device_id"),
+    _text("device_model", null=True),
+    _text("model_name"),
+    _text("model_version"),
+    _text("model_sha256"),
+    _text("quantization_type"),
+    _text("delegate"),
+    _text("delegate_verdict", null=True),
+    _text("runtime_version", null=True),
+    _text("agent_version"),
+    _integer("threads"),
+    _integer("sample_count"),
+    _number("inference_latency_ms_p50", null=True),
+    _number("inference_latency_ms_p90", null=True),
+    _number("battery_drain_pct", null=True),
+    _number("energy_mj_per_invoke", null=True),
+    _number("temperature_c", null=True),
+    sa.Column("throttled", sa.Boolean, nullable=True),
+    _text("failure", null=True),
+    sa.Column("simulated", sa.Boolean, nullable=False),
+    sa.Column("timestamp", UtcDateTime, nullable=False),
+    # Whether the device's clock could be trusted then.
+    sa.Column("clock_synchronised", sa.Boolean, nullable=True),
+    sa.PrimaryKeyConstraint("sample_id"),
+    sa.Index("ix_edge_metrics_device_id", "device_id", "timestamp"),
+    sa.Index("ix_edge_metrics_timestamp", "timestamp"),
 )

@@ -21,8 +21,8 @@ from reports.diagnosis.plots import (
     strip_layers,
 )
 from reports.diagnosis.view import view
-from reports.render.charts import Chart, draw_chart
 from reports.render.facts import flatten
+from reports.render.figures import Chart, draw_chart
 
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from bench import format as fmt
 from bench.diagnose.layers import Layer, Range, short_name
 from bench.diagnose.outcome import Diagnosis, Treatment, Verdict
-from reports.render.plots import INK
+from reports.render.looks import INK
 
 BLUE, SKY, ORANGE = "#0072b2", "#56b4e9", "#d55e00"
 GREEN, GREY = "#009e73", "#7f7f7f"

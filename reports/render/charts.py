@@ -1,114 +1,111 @@
-"""The charts of a comparison, as SVG for a page and as SVG and PNG files.
-
-What a colour says is also said by a marker, a hatch or a label: print loses nothing, and
-no colour vision does.
-"""
+"""The charts of a comparison, as SVG for a page and as SVG and PNG files."""
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from bench import format as fmt
 from reports.model import Comparison, Row
-from reports.render.atomic import write_atomically
-from reports.render.cells import group_title
+from reports.render import heatmap, launch_charts, op_charts
+from reports.render.choice import chosen, panels
 from reports.render.conditions_plot import plot_conditions
-from reports.render.plots import (
-    INK,
-    plot_distribution,
-    plot_latency,
-    plot_sizes,
-)
+from reports.render.figures import Chart, Drawing, chart_of, head, save_figure, style
+from reports.render.matrix import matrices
+from reports.render.plots import plot_distribution, plot_latency, plot_sizes
 from reports.render.scatter import plot_accuracy
-
-# matplotlib's stubs list the keys of one of its versions.
-_RC: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9.5,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "edgebench",
-    "text.parse_math": False,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "figure.titlesize": 10.5,
-    "figure.titleweight": "bold",
-    "axes.axisbelow": True,
-    "xtick.bottom": False,
-    "ytick.left": False,
-    "hatch.linewidth": 0.7,
-}
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
-    """One drawn chart.
+class _Kind:
+    """One chart for each group of cases.
 
     Attributes:
-        key: unique among the charts of a comparison, fit for a file name and an id.
-        kind: "latency", "accuracy", "distribution", "size" or "conditions".
-        title: what it shows and of what.
-        caption: how to read it.
-        svg: an <svg> element for a page: text and lines in currentColor, no background.
+        by_panel: it has a panel for each case, and so no room for all of many.
     """
 
     key: str
-    kind: str
     title: str
     caption: str
-    svg: str
+    plot: Callable[[Figure, Sequence[Row]], Axes | None]
+    by_panel: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawing:
-    key: str
-    kind: str
-    title: str
-    caption: str
-    figure: Figure
+_LATENCY = (
+    "Filled: p50, hatched: p90, each the median over launches; the line is its "
+    "interval, 95 % unless the table says otherwise. Shorter is faster. Two cases whose "
+    "lines overlap are not told apart by this picture: the table's ratio to "
+    "fp32 is, because it compares round by round."
+)
+_ACCURACY = (
+    "Up and to the left is better; a larger mark is a larger file. Thin lines are the "
+    "table's intervals. Ringed and lettered marks are the Pareto front: nothing on this "
+    "device is at least as accurate, as fast and as small, and better in one of the three. "
+    "Hollow marks are cases whose verdict is not STABLE, whose delegate did not do the work, "
+    "or whose p50 is a tool's mean."
+)
+_DISTRIBUTION = (
+    "One line per launch, in order: from the 5th to the 95th percentile of its samples, "
+    "thick from the 25th to the 75th, the dot at its median. 100 % is the case's p50, which "
+    "stands at the right. Dots that do not line up are the spread between launches, which "
+    "the intervals are made of."
+)
+_SIZES = "Size of each variant's file, and its share of fp32's. 1 kB = 1000 B."
+_CONDITIONS = (
+    "What the device itself told before, during and after launches; nothing is known "
+    "between the dots. A temperature that climbs or a frequency that falls is a cause to "
+    "look for in the launches of that time."
+)
+
+
+def _plot_op_shares(figure: Figure, rows: Sequence[Row]) -> Axes | None:
+    return op_charts.plot_op_shares(figure, op_charts.profiled(rows))
+
+
+def _plot_op_differences(figure: Figure, rows: Sequence[Row]) -> Axes | None:
+    return op_charts.plot_op_differences(figure, op_charts.compared(rows))
+
+
+_KINDS = (
+    _Kind("latency", "Latency", _LATENCY, plot_latency),
+    _Kind("accuracy", "Accuracy against latency and size", _ACCURACY, plot_accuracy),
+    _Kind("ops", "Time by kind of op", op_charts.SHARES_CAPTION, _plot_op_shares),
+    _Kind(
+        "op-differences",
+        "Kinds of op against fp32",
+        op_charts.DIFFERENCES_CAPTION,
+        _plot_op_differences,
+    ),
+    _Kind("distribution", "Samples of each launch", _DISTRIBUTION, plot_distribution),
+    _Kind(
+        "ecdf",
+        "Distribution of samples",
+        launch_charts.ECDF_CAPTION,
+        launch_charts.plot_ecdf,
+        by_panel=True,
+    ),
+    _Kind(
+        "launches",
+        "Samples over time",
+        launch_charts.TRACE_CAPTION,
+        launch_charts.plot_traces,
+        by_panel=True,
+    ),
+)
 
 
 def charts(comparison: Comparison) -> tuple[Chart, ...]:
-    """Every chart that there are numbers for, one kind after the other.
+    """Every chart that there are numbers for, one kind after the other; of a large run those
+    that reports.render.choice names.
 
     Raises:
         ValueError: a number in the comparison cannot be shown.
     """
-    return tuple(
-        Chart(d.key, d.kind, d.title, d.caption, _inline(_svg(d.figure, transparent=True), d))
-        for d in _drawings(comparison)
-    )
-
-
-def draw_chart(
-    key: str, kind: str, title: str, caption: str, plot: Callable[[Figure], Axes | None]
-) -> Chart | None:
-    """One chart of another report, in the style of these; None where `plot` has no numbers."""
-    with _style():
-        figure = Figure(layout="constrained")
-        if plot(figure) is None:
-            return None
-        _head(figure, title)
-        drawing = _Drawing(key, kind, title, caption, figure)
-        return Chart(key, kind, title, caption, _inline(_svg(figure, transparent=True), drawing))
+    return tuple(map(chart_of, _drawings(comparison)))
 
 
 def save_charts(comparison: Comparison, directory: Path) -> tuple[Path, ...]:
@@ -117,90 +114,9 @@ def save_charts(comparison: Comparison, directory: Path) -> tuple[Path, ...]:
     Raises:
         OSError: the directory cannot be made or written.
     """
-    written = []
-    for drawing in _drawings(comparison):
-        svg = _svg(drawing.figure, transparent=False).replace(INK, "#333333")
-        written.append(write_atomically(directory / f"{drawing.key}.svg", svg.encode()))
-        written.append(write_atomically(directory / f"{drawing.key}.png", _png(drawing.figure)))
-    return tuple(written)
-
-
-_CAPTIONS = {
-    "latency": (
-        "Filled: p50, hatched: p90, each the median over launches; the line is its "
-        "interval, 95 % unless the table says otherwise. Shorter is faster. Two cases whose "
-        "lines overlap are not told apart by this picture: the table's ratio to "
-        "fp32 is, because it compares round by round."
-    ),
-    "accuracy": (
-        "Up and to the left is better; a larger mark is a larger file. Thin lines are the "
-        "table's intervals. Ringed and lettered marks are the Pareto front: nothing on this "
-        "device is at least as accurate, as fast and as small, and better in one of the three. "
-        "Hollow marks are cases whose verdict is not STABLE, whose delegate did not do the work, "
-        "or whose p50 is a tool's mean."
-    ),
-    "distribution": (
-        "One line per launch, in order: from the 5th to the 95th percentile of its samples, "
-        "thick from the 25th to the 75th, the dot at its median. 100 % is the case's p50, which "
-        "stands at the right. Dots that do not line up are the spread between launches, which "
-        "the intervals are made of."
-    ),
-    "size": "Size of each variant's file, and its share of fp32's. 1 kB = 1000 B.",
-    "conditions": (
-        "What the device itself told before, during and after launches; nothing is known "
-        "between the dots. A temperature that climbs or a frequency that falls is a cause to "
-        "look for in the launches of that time."
-    ),
-}
-_TITLES = {
-    "latency": "Latency",
-    "accuracy": "Accuracy against latency and size",
-    "distribution": "Samples of each launch",
-    "size": "File size",
-    "conditions": "Temperature and frequency",
-}
-
-
-def _drawings(comparison: Comparison) -> list[_Drawing]:
-    drawings: list[_Drawing] = []
-    groups: dict[str, list[Row]] = {}
-    for row in comparison.rows:
-        groups.setdefault(group_title(row), []).append(row)
-    plots: tuple[tuple[str, Callable[[Figure, list[Row]], Axes | None]], ...] = (
-        ("latency", plot_latency),
-        ("accuracy", plot_accuracy),
-        ("distribution", plot_distribution),
+    return tuple(
+        path for d in _drawings(comparison) for path in save_figure(d.figure, directory, d.key)
     )
-    with _style():
-        for kind, plot in plots:
-            for number, (group, rows) in enumerate(groups.items(), start=1):
-                figure = Figure(layout="constrained")
-                axes = plot(figure, rows)
-                if axes is None:
-                    continue
-                title = f"{_marked(_TITLES[kind], rows[0].simulated)}: {group}"
-                _head(figure, title)
-                key = kind if len(groups) == 1 else f"{kind}-{number}"
-                drawings.append(_Drawing(key, kind, title, _caption(kind, axes, rows), figure))
-        figure = Figure(layout="constrained")
-        sizes = plot_sizes(figure, comparison.variants)
-        if sizes is not None:
-            title = _marked(_TITLES["size"], all(row.simulated for row in comparison.rows))
-            _head(figure, title)
-            caption = _CAPTIONS["size"]
-            if any(made.tf_ops for made in comparison.variants):
-                caption += " Hatched: needs TensorFlow ops, which no TFLite runtime executes."
-            drawings.append(_Drawing("size", "size", title, caption, figure))
-        for number, device in enumerate(comparison.devices, start=1):
-            figure = Figure(layout="constrained")
-            if plot_conditions(figure, device) is None:
-                continue
-            kind = "conditions"
-            title = f"{_marked(_TITLES[kind], device.simulated)}: {fmt.visible(device.device)}"
-            _head(figure, title)
-            key = conditions_key(number)
-            drawings.append(_Drawing(key, kind, title, _CAPTIONS[kind], figure))
-    return drawings
 
 
 def conditions_key(number: int) -> str:
@@ -208,71 +124,81 @@ def conditions_key(number: int) -> str:
     return f"conditions-{number}"
 
 
+def heatmap_key(number: int) -> str:
+    """Key of the map of a matrix, counted from 1."""
+    return f"heatmap-{number}"
+
+
+def _drawings(comparison: Comparison) -> list[Drawing]:
+    with style():
+        return [
+            *_of_groups(comparison),
+            *_of_variants(comparison),
+            *_of_matrices(comparison),
+            *_of_devices(comparison),
+        ]
+
+
+def _of_groups(comparison: Comparison) -> Iterator[Drawing]:
+    choice = chosen(comparison)
+    for kind in _KINDS:
+        for number, (group, rows) in enumerate(choice.groups.items(), start=1):
+            shown, more = panels(rows) if kind.by_panel else (rows, "")
+            figure = Figure(layout="constrained")
+            axes = kind.plot(figure, shown)
+            if axes is None:
+                continue
+            key = kind.key if len(choice.groups) == 1 else f"{kind.key}-{number}"
+            title = f"{_marked(kind.title, rows[0].simulated)}: {group}"
+            head(figure, title)
+            yield Drawing(key, kind.key, title, _caption(kind, axes, rows) + more, figure)
+
+
+def _of_variants(comparison: Comparison) -> Iterator[Drawing]:
+    figure = Figure(layout="constrained")
+    if plot_sizes(figure, comparison.variants) is not None:
+        title = _marked("File size", all(row.simulated for row in comparison.rows))
+        head(figure, title)
+        caption = _SIZES
+        if any(made.tf_ops for made in comparison.variants):
+            caption += " Hatched: needs TensorFlow ops, which no TFLite runtime executes."
+        yield Drawing("size", "size", title, caption, figure)
+
+
+def _of_matrices(comparison: Comparison) -> Iterator[Drawing]:
+    for number, matrix in enumerate(matrices(comparison), start=1):
+        figure = Figure(layout="constrained")
+        if heatmap.plot_heatmap(figure, matrix) is not None:
+            title = f"{matrix.title}, speed-up against the processor"
+            head(figure, title)
+            caption = heatmap.CAPTION + heatmap.left_out(matrix)
+            yield Drawing(heatmap_key(number), "heatmap", title, caption, figure)
+
+
+def _of_devices(comparison: Comparison) -> Iterator[Drawing]:
+    drawn = chosen(comparison).devices
+    for number, device in enumerate(comparison.devices, start=1):
+        figure = Figure(layout="constrained")
+        if device.device in drawn and plot_conditions(figure, device) is not None:
+            mark = _marked("Temperature and frequency", device.simulated)
+            title = f"{mark}: {fmt.visible(device.device)}"
+            head(figure, title)
+            yield Drawing(conditions_key(number), "conditions", title, _CONDITIONS, figure)
+
+
 def _marked(title: str, simulated: bool) -> str:
     return f"SIMULATED: {title}" if simulated else title
 
 
-def _caption(kind: str, axes: Axes, rows: Sequence[Row]) -> str:
-    caption = _CAPTIONS[kind]
-    if kind == "latency" and any(row.p90_bounds_us is not None for row in rows):
+def _caption(kind: _Kind, axes: Axes, rows: Sequence[Row]) -> str:
+    caption = kind.caption
+    if kind.key == "latency" and any(row.p90_bounds_us is not None for row in rows):
         caption += " Dotted: p90 lies in there for certain; a diamond in it is an estimate."
     unshown = sum(row.p50_us is None and row.mean_us is not None for row in rows)
-    if kind == "latency" and unshown:
+    if kind.key == "latency" and unshown:
         caption += f" Not shown: {unshown} with a mean only, which is in the table."
-    if axes.get_xscale() == "log":
+    if not kind.by_panel and axes.get_xscale() == "log":
         caption += " The axis is logarithmic: equal distances are equal ratios."
         caption = caption.replace("Filled: p50, hatched: p90", "Filled: p50, hollow: p90")
         caption = caption.replace("Shorter is faster", "Further left is faster")
     return caption
-
-
-def _head(figure: Figure, title: str, limit: int = 90) -> None:
-    text = title if len(title) <= limit else f"{title[: limit - 1]}…"
-    figure.suptitle(text, x=0.01, horizontalalignment="left")
-
-
-def _svg(figure: Figure, *, transparent: bool) -> str:
-    out = io.StringIO()
-    with _style():
-        figure.savefig(
-            out,
-            format="svg",
-            transparent=transparent,
-            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-        )
-    return out.getvalue()
-
-
-def _png(figure: Figure) -> bytes:
-    out = io.BytesIO()
-    with _style():
-        FigureCanvasAgg(figure)
-        figure.savefig(out, format="png", dpi=160, facecolor="white", metadata={"Software": None})
-    return out.getvalue()
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    with mpl.rc_context(_RC), warnings.catch_warnings():
-        # A name in a script that the font lacks: SVG leaves it to the reader's fonts, and
-        # in a PNG a box stands for it; neither is worth a line on the terminal.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
-
-
-def _inline(document: str, drawing: _Drawing) -> str:
-    """A standalone SVG document as an element of a page that holds several of them."""
-    element = document[document.index("<svg") :]
-    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
-    element = re.sub(r' xmlns(:xlink)?="[^"]*"', "", element)
-    # Every figure names its parts alike: figure_1, axes_1, ...
-    prefix = f"{drawing.key}-"
-    element = re.sub(r'(?<= id=")', prefix, element)
-    element = re.sub(r"(?<=url\(#)", prefix, element)
-    element = re.sub(r'(?<=xlink:href="#)', prefix, element)
-    element = element.replace(INK, "currentColor")
-    # The page's own font: measured with a wide one, so that no other needs more room.
-    element = element.replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans'")
-    return element.replace(
-        "<svg ", f'<svg role="img" aria-labelledby="caption-{drawing.key}" ', 1
-    ).strip()

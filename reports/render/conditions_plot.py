@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reports.device_model import DeviceConditions, Points
-from reports.render.plots import INK, WIDTH_INCHES, short
+from reports.render.looks import INK
+from reports.render.plots import WIDTH_INCHES, short
 
 # Okabe and Ito's, and a style of line each: colour is never all that tells.
 _LINES = (("#0072b2", "-"), ("#d55e00", "--"), ("#009e73", "-."), ("#cc79a7", ":"))

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 
-import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from bench import format as fmt
 from bench.variants.cache import ZIPPED
 from reports.model import Comparison
-from reports.render.cells import group_title
-from reports.render.charts import charts, conditions_key
+from reports.render.chart_tables import chart_tables
+from reports.render.charts import charts, conditions_key, heatmap_key
+from reports.render.choice import chosen
 from reports.render.classes import CLASS_HEADS, CONFUSION_HEADS, classes_view
 from reports.render.conditions import ACROSS_HEADS, CONTROL_HEADS, SPOILT_HEADS, TOOL_HEADS
-from reports.render.delegates import delegate_text
 from reports.render.forecasts import TITLE as FORECAST_TITLE
 from reports.render.matrix import LEGEND as MATRIX_LEGEND
 from reports.render.numerics import FIRST_NUMBER
 from reports.render.numerics import HEADS as ANSWER_HEADS
 from reports.render.numerics import LEGEND as ANSWER_LEGEND
-from reports.render.plots import LAUNCH_PERCENTILES
 from reports.render.variants import variant_view
 from reports.render.view import ReportView, view
 
@@ -67,14 +64,11 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Launch:
-    """One line of the table behind the charts of samples."""
-
-    case: str
-    number: int
-    samples: int
-    percentiles: tuple[str, ...]
+# Kinds of charts with a panel for each of many cases: there for who asks for them.
+_FOLDED = {"ecdf": "Distribution of samples, launch by launch", "launches": "Samples over time"}
+_ELSEWHERE = ("conditions", "heatmap")
+# A browser lays out a table in one piece; of more rows it gets several.
+_ROWS_AT_ONCE = 100
 
 
 def html(comparison: Comparison) -> str:
@@ -93,6 +87,7 @@ def html(comparison: Comparison) -> str:
         chart.key: {"key": chart.key, "caption": chart.caption, "svg": Markup(chart.svg)}  # noqa: S704
         for chart in made
     }
+    inline = [chart for chart in made if chart.kind not in _ELSEWHERE]
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -100,7 +95,16 @@ def html(comparison: Comparison) -> str:
         report=report,
         simulated=comparison.simulated,
         columns=[c for c in _COLUMNS if not c.optional or _any(report, c)],
-        charts=[drawn[chart.key] for chart in made if chart.kind != "conditions"],
+        charts=[drawn[chart.key] for chart in inline if chart.kind not in _FOLDED],
+        folded=[
+            (title, found)
+            for kind, title in _FOLDED.items()
+            if (found := [drawn[chart.key] for chart in inline if chart.kind == kind])
+        ],
+        chart_rule=chosen(comparison).rule,
+        chart_tables=chart_tables(comparison),
+        maps=[drawn.get(heatmap_key(n)) for n in range(1, len(report.matrices) + 1)],
+        rows_at_once=_ROWS_AT_ONCE,
         # A device without a reading has no chart of them.
         devices=[
             (device, drawn.get(conditions_key(number)))
@@ -115,8 +119,6 @@ def html(comparison: Comparison) -> str:
         answer_heads=ANSWER_HEADS,
         first_answer_number=FIRST_NUMBER,
         answer_legend=ANSWER_LEGEND,
-        launches=tuple(_launches(comparison)),
-        percentiles=LAUNCH_PERCENTILES,
         classes=tuple(
             classes_view(found, several_models=len({c.model for c in comparison.classes}) > 1)
             for found in comparison.classes
@@ -146,15 +148,3 @@ def _policy(script: str) -> str:
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-
-
-def _launches(comparison: Comparison) -> Iterator[_Launch]:
-    for row in comparison.rows:
-        name = (
-            f"{'SIMULATED: ' if row.simulated else ''}{fmt.visible(row.case.variant)} · "
-            f"{delegate_text(row)} · {fmt.threads(row.case.threads)} · {group_title(row)}"
-        )
-        for number, launch in enumerate(row.launch_samples_us, start=1):
-            values = np.percentile(launch, LAUNCH_PERCENTILES)
-            texts = tuple(fmt.duration(float(value)) for value in values)
-            yield _Launch(name, number, len(launch), texts)

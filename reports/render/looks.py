@@ -1,10 +1,13 @@
-"""How each variant looks in every chart: a colour and which half of its mark is filled."""
+"""Colours of all charts, and how each variant looks: a colour and which half of it is filled."""
 
 from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
 Fill: TypeAlias = Literal["full", "left", "right", "bottom", "top", "none"]
+
+# Stands for the page's text colour until the chart is written, and is none of the others.
+INK = "#3a3b3c"
 
 # Half are Okabe and Ito's. The others were searched for: any two differ by at least 17 in
 # CIELAB to eyes of every colour vision, and each has a contrast of at least 1.7 to both

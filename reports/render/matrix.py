@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench import format as fmt
 from bench.delegation.model import Coverage
+from bench.stats import RatioVerdict
 from reports.model import Comparison, Row
 from reports.render.delegates import SUSPECT, WRONG, delegate_text
 from reports.render.evidence import anchor
@@ -32,6 +33,7 @@ class MatrixEntry:
         detail: the interval, or why there is no number; may be "".
         shade: "full", "partial", "none", "unknown", "wrong", "plain" or "absent".
         anchor: of its evidence lines.
+        verdict: what `number` shows; None where it shows no speed-up.
     """
 
     label: str
@@ -40,6 +42,7 @@ class MatrixEntry:
     detail: str
     shade: str
     anchor: str
+    verdict: RatioVerdict | None = None
 
     @property
     def text(self) -> str:
@@ -112,7 +115,16 @@ def _lines(
 def _entry(number: int, row: Row, beside: Sequence[Row]) -> MatrixEntry:
     shown, detail = _number(row)
     word, shade = _word(row)
-    return MatrixEntry(_label(row, beside), shown, word, fmt.visible(detail), shade, anchor(number))
+    against = None if row.p50_us is None else row.against_cpu
+    return MatrixEntry(
+        _label(row, beside),
+        shown,
+        word,
+        fmt.visible(detail),
+        shade,
+        anchor(number),
+        None if against is None else against.verdict,
+    )
 
 
 def _label(row: Row, beside: Sequence[Row]) -> str:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from bench import format as fmt
 from bench.records import Source
@@ -17,10 +17,9 @@ from bench.stats import Interval
 from reports.model import Row, VariantSummary
 from reports.render.cells import TF_OPS, caveat
 from reports.render.delegates import delegate_text
+from reports.render.looks import INK
 from reports.render.looks import colour as colour_of
 
-# Stands for the page's text colour until the chart is written, and is none of the others.
-INK = "#3a3b3c"
 LOG_ABOVE_SPREAD = 20.0
 
 WIDTH_INCHES = 9.2
@@ -101,13 +100,15 @@ def plot_distribution(figure: Figure, rows: Sequence[Row]) -> Axes | None:
         assert row.p50_us is not None
         colour = colour_of(row.case.variant)
         offsets = np.linspace(-0.45, 0.45, len(row.launch_samples_us) + 2)[1:-1]
-        for launch, offset in zip(row.launch_samples_us, offsets, strict=True):
-            p5, p25, p50, p75, p95 = np.percentile(launch, LAUNCH_PERCENTILES) / row.p50_us
-            y = place + offset
-            axes.plot([p5, p95], [y, y], color=colour, lw=0.9, solid_capstyle="butt")
-            axes.plot([p25, p75], [y, y], color=colour, lw=3.0, solid_capstyle="butt")
-            axes.plot(p50, y, "o", ms=2.8, color=INK, mec="none", zorder=3)
-            ends += [float(p5), float(p95)]
+        found = np.array([np.percentile(x, LAUNCH_PERCENTILES) for x in row.launch_samples_us])
+        p5, p25, p50, p75, p95 = (found / row.p50_us).T
+        # One broken line for all launches: each by itself takes longer than all the rest.
+        for low, high, width in ((p5, p95, 0.9), (p25, p75, 3.0)):
+            xs = np.stack([low, high, np.full(len(low), np.nan)], axis=1).ravel()
+            ys = np.repeat(place + offsets, 3)
+            axes.plot(xs, ys, color=colour, lw=width, solid_capstyle="butt")
+        axes.plot(p50, place + offsets, "o", ms=2.8, color=INK, mec="none", zorder=3)
+        ends += [float(p5.min()), float(p95.max())]
     _name_cases(axes, shown, places)
     if needs_log(ends, above=6.0):
         axes.set_xscale("log")
@@ -170,7 +171,7 @@ def _p90_bounds(axes: Axes, row: Row, place: float, colour: str) -> None:
         axes.plot(row.p90_us, place, "D", ms=4.5, mec=colour, mfc="none")
 
 
-def _by_variant(rows: list[Row]) -> list[Row]:
+def _by_variant(rows: Sequence[Row]) -> list[Row]:
     order = list(dict.fromkeys(row.case.variant for row in rows))
     return sorted(rows, key=lambda row: order.index(row.case.variant))
 
@@ -216,12 +217,15 @@ def time_axis(axes: Axes, is_log: bool) -> None:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(7))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: time_tick(value)))
     axes.set_xlabel("time of one inference" + (" (log scale)" if is_log else ""))
     axes.grid(axis="x", color=INK, alpha=0.15, lw=0.7)
 
 
-def _tick(us: float) -> str:
+def time_tick(us: float) -> str:
+    """A time at an axis, with as many digits as the axis needs."""
     if us <= 0:
         return "0"
     scale, unit = (1e-3, "ns") if us < 1 else (1, "µs") if us < 1e3 else (1e3, "ms")

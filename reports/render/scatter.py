@@ -12,10 +12,10 @@ from matplotlib.ticker import FuncFormatter
 
 from reports.model import Row
 from reports.render.cells import caveat
-from reports.render.looks import Fill
+from reports.render.looks import INK, Fill
 from reports.render.looks import colour as colour_of
 from reports.render.looks import fill as fill_of
-from reports.render.plots import INK, WIDTH_INCHES, needs_log, short, time_axis, way
+from reports.render.plots import WIDTH_INCHES, needs_log, short, time_axis, way
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 # Where a letter stands beside its mark, in points.

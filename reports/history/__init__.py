@@ -1,0 +1,1 @@
+"""What became of each series over time, and what of it somebody must look at."""

@@ -1,0 +1,1 @@
+"""Two runs, variants, delegates, devices or runtimes held against each other, case by case."""
