@@ -27,6 +27,10 @@ _MOST_NAME = 100
 _APP = "benchmark_app"
 
 
+class FileIsGone(UserError):
+    """What a run measured is nowhere on this machine any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class OldSide:
     """What today's models are measured beside.
@@ -51,8 +55,8 @@ def old_of_run(plan: Plan, data: RunData, kept: KeptFiles) -> OldSide:
 
     What the run did not measure is new, and a note says so.
 
-    Raises: UserError where a file that it measured is nowhere any more, or it has none of
-    them at all.
+    Raises: FileIsGone where a file that it measured is nowhere any more; UserError where it
+    has none of them at all.
     """
     run = data.run
     known = {(v.model, v.variant): v for v in data.variants}
@@ -140,7 +144,7 @@ def file_of(record: VariantRecord, data: RunData, kept: KeptFiles) -> Path:
     """A usable variant's file of a run: what is kept, or what lies where it lay, if it is still
     that; it is kept from then on.
 
-    Raises: UserError where it is neither.
+    Raises: FileIsGone where it is neither; UserError where nothing can be kept.
     """
     assert record.path is not None
     assert record.sha256 is not None
@@ -153,7 +157,7 @@ def file_of(record: VariantRecord, data: RunData, kept: KeptFiles) -> Path:
             return kept.find(record.sha256) or last
     except OSError as error:
         raise UserError(f"{kept.root}: cannot be written: {error.strerror}") from None
-    raise UserError(
+    raise FileIsGone(
         f"{record.model} {record.variant} of run {data.run.run_id[:13]} (sha256"
         f" {record.sha256[:12]}...) is not kept on this machine any more; it lay at {last}. Give"
         " the file itself: --against OLD.tflite"

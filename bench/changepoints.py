@@ -184,7 +184,7 @@ def _centred_logs(values_us: Sequence[float]) -> Array:
     if values.ndim != 1 or not (np.isfinite(values).all() and (values > 0).all()):
         raise ValueError("a series needs positive finite numbers")
     logs = np.log(values)
-    return (logs - np.median(logs)) if logs.size else logs
+    return np.round(logs - np.median(logs), _DECIMALS) if logs.size else logs
 
 
 def _usual(logs: Array) -> Array:

@@ -205,6 +205,8 @@ def visible(text: str) -> str:
     Control characters, format characters (bidirectional overrides, zero-width ones),
     line separators and lone surrogates become escapes such as \\x1b; all else stays.
     """
+    if text.isprintable():
+        return text
     return "".join(
         ch.encode("unicode_escape").decode("ascii")
         if unicodedata.category(ch) in {"Cc", "Cf", "Cs", "Zl", "Zp"}

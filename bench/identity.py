@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import uuid_utils
@@ -118,13 +119,19 @@ class Case:
 
     @property
     def case_id(self) -> str:
-        return sha256_of(self.to_json())
+        return _case_id(self)
 
     @property
     def label(self) -> str:
         """Short text for people: "int8 · xnnpack · 2 threads"; a delegate with its options."""
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         return f"{self.variant} · {self.delegate.label} · {threads}"
+
+
+@lru_cache(maxsize=1 << 16)
+def _case_id(case: Case) -> str:
+    # Asked for again and again of every case of a run.
+    return sha256_of(case.to_json())
 
 
 def named_before(model: str, run_id: str) -> str:

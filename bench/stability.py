@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -167,7 +168,7 @@ def _between_launches(of: Headline, precision: float | None) -> list[_Finding]:
         check = precision_reached(p50s_us, precision, resolution=resolution)
         if not check.reached:
             found.append((StabilityWord.STABLE, f"precision {check.reason}"))
-    median = float(np.median(np.asarray(p50s_us)))
+    median = statistics.median(p50s_us)
     if interval is not None and median > 0:
         half_width = (interval.high - interval.low) / 2 / median
         if half_width > MAX_HALF_WIDTH:

@@ -7,6 +7,7 @@ Probability Letters 4), interpolated as there; percentiles, numpy's linear defin
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -139,7 +140,7 @@ def launch_interval(
         )
     if not resolution:
         return interval
-    median = float(np.median(y))
+    median = (y[(n - 1) // 2] + y[n // 2]) / 2
     return replace(
         interval,
         low=min(interval.low, median - resolution / 2),
@@ -172,7 +173,7 @@ def precision_reached(
         return PrecisionCheck(False, None, None, False, reason)
     interval = adaptive_interval(values, resolution=resolution)
     assert interval is not None
-    half_width = (interval.high - interval.low) / 2 / float(np.median(np.asarray(values)))
+    half_width = (interval.high - interval.low) / 2 / statistics.median(values)
     lag1 = serial_correlation(values)
     if lag1 is not None:
         reason = f"launches follow each other: lag-1 correlation {lag1:.2f} over {n} launches"
@@ -257,7 +258,7 @@ def paired_ratio(
     if interval is not None and n >= MIN_ROUNDS_FOR_TEST:
         significant = interval.low > 0 or interval.high < 0
     verdict = RatioVerdict(
-        ratio=math.exp(float(np.median(logs))),
+        ratio=math.exp(statistics.median(logs)),
         interval=None
         if interval is None
         else replace(interval, low=math.exp(interval.low), high=math.exp(interval.high)),

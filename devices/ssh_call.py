@@ -225,9 +225,7 @@ class Call:
         if status is None or (status < 0 and not self._link.alive):
             return self._lost()
         if self.group is None and 0 <= status <= 128:
-            return self.error(
-                CommandFailed, "the login shell did not run the command", status
-            )
+            return self.error(CommandFailed, "the login shell did not run the command", status)
         return self.error(
             TransientDeviceError,
             "the shell of a command was killed on the device (out of memory, or a restart?)",

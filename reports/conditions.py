@@ -66,12 +66,16 @@ def simulated_devices(data: RunData) -> frozenset[str]:
 
 def heat_of(launch: LaunchRecord) -> Points:
     """(seconds since the launch began, degrees Celsius), by the device's own clock."""
-    return tuple(_readings(launch, launch.started_utc, _celsius))
+    return tuple(
+        (at, celsius)
+        for at, state in _readings(launch, launch.started_utc)
+        if (celsius := _celsius(state)) is not None
+    )
 
 
 def span_of(launch: LaunchRecord) -> float | None:
     """Seconds from the first to the last reading of anything around a launch; None without."""
-    times = [at for at, _ in _readings(launch, launch.started_utc, lambda _: True)]
+    times = [at for at, _ in _readings(launch, launch.started_utc)]
     return times[-1] if len(times) > 1 else None
 
 
@@ -95,11 +99,15 @@ def _device(
     *,
     simulated: bool,
 ) -> DeviceConditions:
-    heat = _thinned([p for x in launches for p in _readings(x, began, _celsius)], max)
+    degrees: list[tuple[float, float]] = []
     clocks: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for launch in launches:
-        for policy in _policies(launch):
-            clocks[policy] += _readings(launch, began, lambda s, p=policy: _khz(s, p))
+        for at, state in _readings(launch, began):
+            if (celsius := _celsius(state)) is not None:
+                degrees.append((at, celsius))
+            for policy, khz in _khz(state):
+                clocks[policy].append((at, khz))
+    heat = _thinned(degrees, max)
     battery = _battery(launches)
     facts = shared([launch.environment for launch in launches])
     runtimes = [x.measurement.runtime for x in launches if x.measurement is not None]
@@ -238,33 +246,30 @@ def _states(launch: LaunchRecord) -> Iterator[Json]:
     yield mapping(launch.conditions, "after")
 
 
-def _readings(
-    launch: LaunchRecord, began: datetime, value_of: Any
-) -> Iterator[tuple[float, float]]:
-    """(seconds since the run began, value): the device's own clock, from the launch's start."""
+def _readings(launch: LaunchRecord, began: datetime) -> Iterator[tuple[float, Json]]:
+    """(seconds since the run began, state): the device's own clock, from the launch's start."""
     zero = _number(mapping(launch.conditions, "before").get("uptime_s"))
+    if zero is None:
+        return
     start = (launch.started_utc - began).total_seconds()
     for state in _states(launch):
-        uptime, value = _number(state.get("uptime_s")), value_of(state)
+        uptime = _number(state.get("uptime_s"))
         # A device that restarted meanwhile counts from zero again.
-        if value is not None and zero is not None and uptime is not None and uptime >= zero:
-            yield start + uptime - zero, value
+        if uptime is not None and uptime >= zero:
+            yield start + uptime - zero, state
 
 
 def _celsius(state: Json) -> float | None:
     return _number(state.get("temperature_c"))
 
 
-def _khz(state: Json, policy: str) -> float | None:
-    """Of a reading during a launch, or of a snapshot beside it."""
-    around = mapping(mapping(state, "policies"), policy)
-    return _number(mapping(state, "khz").get(policy, around.get("cur_khz")))
-
-
-def _policies(launch: LaunchRecord) -> list[str]:
-    return sorted(
-        {name for s in _states(launch) for key in ("khz", "policies") for name in mapping(s, key)}
-    )
+def _khz(state: Json) -> Iterator[tuple[str, float]]:
+    """By policy: of a reading during a launch, or of a snapshot beside it."""
+    readings, snapshots = mapping(state, "khz"), mapping(state, "policies")
+    for policy in sorted({*readings, *snapshots}):
+        snapshot = mapping(snapshots, policy).get("cur_khz")
+        if (khz := _number(readings.get(policy, snapshot))) is not None:
+            yield policy, khz
 
 
 # No reading of any sensor is larger, in any of its units.

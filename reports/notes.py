@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.records import Purpose, RunData, RunStatus, Source
+from bench.records import LaunchRecord, Purpose, RunData, RunStatus, Source
 from bench.sentinel import judge
 from reports.conditions import shared, simulated_devices
 from reports.measured import MeasuredCase
@@ -142,9 +142,14 @@ def _unchecked(data: RunData, rows: Sequence[Row]) -> Iterator[str]:
 def _sentinels(data: RunData) -> Iterator[str]:
     """Per device: whether it ran at its ordinary speed (METHOD section 6)."""
     sentinels = [planned.case for planned in data.cases if planned.case.is_sentinel]
+    made, earlier = _by_case(data.launches), _by_case(data.earlier_sentinels)
     for case in sentinels:
-        verdict = judge(
-            [item for item in data.launches if item.case_id == case.case_id],
-            [item for item in data.earlier_sentinels if item.case_id == case.case_id],
-        )
+        verdict = judge(made.get(case.case_id, ()), earlier.get(case.case_id, ()))
         yield f"{case.device}: {verdict.sentence}" if len(sentinels) > 1 else verdict.sentence
+
+
+def _by_case(launches: Iterable[LaunchRecord]) -> dict[str, list[LaunchRecord]]:
+    found: dict[str, list[LaunchRecord]] = {}
+    for launch in launches:
+        found.setdefault(launch.case_id, []).append(launch)
+    return found

@@ -267,7 +267,25 @@ def test_an_old_file_that_is_gone_leaves_it_suspected(
     assert confirm_module.confirm(past.store, series, found) == 3
     out = " ".join(capsys.readouterr().out.split())
     assert past.digests[0][:12] in out
-    assert "two further weeks decide" in out
+    assert "was not to be had any more; two further weeks decide" in out
+    # The trial is stored, once, and is a run of nothing else.
+    (_, again) = past.finding()
+    assert again.standing is Standing.SUSPECTED
+    assert confirm_module.confirm(past.store, series, again) == 3
+    with open_store(past.store, write=False) as store:
+        runs = store.runs("p")
+        assert len(runs) == 15
+        (trial,) = store.points(run_id=runs[0].run_id)
+    assert past.digests[0][:12] in trial.reason
+
+
+def test_todays_file_that_is_gone_says_nothing_of_the_old_one(past: Past) -> None:
+    series, found = past.finding()
+    (past.folder / "new.tflite").unlink()
+    with pytest.raises(UserError, match="today's file is gone"):
+        confirm_module.confirm(past.store, series, found)
+    with open_store(past.store, write=False) as store:
+        assert len(store.runs("p")) == 14
 
 
 def test_nothing_suspected_is_nothing_to_confirm(past: Past) -> None:

@@ -162,6 +162,23 @@ def samples_of(us: float) -> dict[str, Any]:
     return {"samples_ns": drawn, "warmup_ns": drawn, "count": len(drawn)}
 
 
+def test_copies_and_imports_have_points(store: Path) -> None:
+    """Made once, where they came to, and not by every reader."""
+    of = case("fp32")
+    data = run_data({of: [measured(of, 0, 1000.0, **samples_of(1000.0))]}, status=RunStatus.RUNNING)
+    with open_store(store, write=True) as opened:
+        opened.begin_run(data.run, data.cases)
+        opened.add_launch(data.launches[0])
+        opened.finish_run(RUN_ID, RunStatus.FINISHED, data.run.started_utc)
+        assert opened.points(run_id=RUN_ID) == []
+    assert main(["db", "copy", str(store), "copied.db"]) == 0
+    assert main(["db", "export", "files", "--format", "jsonl"]) == 0
+    assert main(["db", "import", "files", "--store", "imported.db"]) == 0
+    for path in ("copied.db", "imported.db"):
+        with open_store(path, write=False) as opened:
+            assert len(opened.points(run_id=RUN_ID)) == 1
+
+
 def test_pruning_makes_summaries_keeps_baselines_and_frees(store: Path, said: Said) -> None:
     """What the run says before it is pruned is what history has of it afterwards."""
     of = case("fp32")

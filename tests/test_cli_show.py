@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -98,3 +100,14 @@ def test_report_fails_on_wrong_answers_and_tells_ci(stored: Path) -> None:
     root = ET.fromstring((stored / "gates.xml").read_bytes())
     failed = [test for test in root.iter("testcase") if test.find("failure") is not None]
     assert [test.get("name") for test in failed] == ["numerics"]
+
+
+@pytest.mark.usefixtures("stored")
+def test_showing_a_run_brings_no_charts_and_no_statistics_along() -> None:
+    """They take longer to import than the table to make."""
+    code = (
+        "import sys; from bench.cli.main import main; main(['show']); "
+        "print(*sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"matplotlib", "scipy.stats", "scipy.optimize"} & set(done.stderr.split())

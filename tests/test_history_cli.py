@@ -227,6 +227,26 @@ def test_a_gate_fails_by_what_is_certain_and_not_by_a_suspicion(tmp_path: Path) 
     )
 
 
+def test_quiet_is_said_only_of_what_could_have_been_loud(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def printed(name: str, points: list[Point], *arguments: str) -> str:
+        store_path = fill(tmp_path / f"{name}.db", points, CASES)
+        assert main(["history", "--store", str(store_path), *arguments]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    one = printed("one", [past.point(GPU, 0)])
+    assert "no second run yet" in one
+    assert "nothing that needs" not in one
+    # It was never otherwise, so that nothing became of it; well it is not.
+    failing = [past.point(GPU, n, None) for n in range(6)]
+    never = printed("never", [*failing, *series(PLAIN, quiet(6))])
+    assert "1 other case has no good number in the newest run" in never
+    assert "nothing that began since 2030-01-01" in printed(
+        "later", failing, "--since", "2030-01-01"
+    )
+
+
 def test_reading_writes_nothing(place: Path) -> None:
     before = place.read_bytes()
     assert main(["history"]) == 0
@@ -261,6 +281,10 @@ def test_a_run_is_pinned_and_held_against_and_unpinned(
     assert main(["baseline", "unpin"]) == 0
     assert against() == "release 1.0"
     assert main(["baseline", "unpin", "--release", "1.0"]) == 0
+    assert against() == "the 8 runs before"
+    assert main(["baseline", "list"]) == 0
+    assert capsys.readouterr().out == "p: no baseline; the eight runs before are what is usual.\n"
+    assert main(["baseline", "pin", run_id(2)]) == 2, "its plan cannot be read"
     assert against() == "the 8 runs before"
     assert main(["baseline", "unpin"]) == 2
     assert "no run is pinned" in capsys.readouterr().err

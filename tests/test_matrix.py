@@ -95,6 +95,9 @@ def test_cells_that_cannot_be_tested_are_refused(cells: list[list[float]]) -> No
 def test_nothing_in_nothing_out() -> None:
     assert moderated_paired_t([]).size == 0
     assert benjamini_hochberg([]).size == 0
+    for wrong in (-0.01, 1.01, float("nan")):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            benjamini_hochberg([0.5, wrong])
 
 
 def test_benjamini_hochberg_by_hand() -> None:
@@ -108,5 +111,6 @@ def test_adjusted_values_keep_the_order_and_never_shrink(p: list[float]) -> None
     adjusted = benjamini_hochberg(p)
     assert (adjusted >= np.array(p) - 1e-12).all()
     assert (adjusted <= 1).all()
+    assert adjusted == pytest.approx(scipy_stats.false_discovery_control(p, method="bh"))
     order = np.argsort(p)
     assert (np.diff(adjusted[order]) >= -1e-12).all()

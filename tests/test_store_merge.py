@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -25,6 +26,7 @@ from bench.points import Baseline, BaselineKind
 from bench.records import PlannedCase, Purpose, RunStatus
 from bench.store import Store, StorePlace, open_store
 from bench.store.merge import copy_runs
+from bench.store.merge_run import RunCopy
 from bench.store.prune import prune_run, sweep_environments
 from bench.store.raw import TABLES, insert_raw
 from tests.postgres import Server
@@ -260,18 +262,57 @@ def test_a_pruned_run_is_copied_as_it_is(a: Store, b: Store) -> None:
         b.load(case.run_id)
 
 
-def test_an_error_in_the_middle_keeps_what_was_copied(a: Store, b: Store) -> None:
-    add_run(a, launches=250)
-    told = 0
+def stop_after(times: int) -> Callable[[object], None]:
+    """A `tell` that gives up when it is called so often."""
+    told = itertools.count(1)
 
-    def give_up(done: object) -> None:
-        nonlocal told
-        told += 1
-        if told == 2:
+    def tell(done: object) -> None:
+        if next(told) == times:
             raise KeyboardInterrupt
 
+    return tell
+
+
+def test_a_part_of_a_run_that_was_pruned_meanwhile_never_passes_as_the_whole(
+    a: Store, b: Store
+) -> None:
+    case = add_run(a, launches=150)
+    finish(a, case)
     with pytest.raises(KeyboardInterrupt):
-        copy_runs(a, b, tell=give_up)
+        copy_runs(a, b, tell=stop_after(1))
+    prune_run(a, case.run_id, make.START + timedelta(days=400))
+    before = contents(b)
+    for _ in range(2):
+        copied = copy_runs(a, b)
+        assert "before all of it was in" in copied.notes[0]
+        assert contents(b) == before
+    assert b.run(case.run_id).status is RunStatus.RUNNING
+
+
+def test_the_copy_of_a_pruned_run_goes_on_too(
+    a: Store, b: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = add_run(a)
+    finish(a, case)
+    prune_run(a, case.run_id, make.START + timedelta(days=400))
+    sweep_environments(a)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunCopy, "_finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            copy_runs(a, b)
+    assert b.run(case.run_id).status is RunStatus.RUNNING
+    copy_runs(a, b)
+    assert contents(b) == contents(a)
+
+
+def stop(*_: object) -> bool:
+    raise KeyboardInterrupt
+
+
+def test_an_error_in_the_middle_keeps_what_was_copied(a: Store, b: Store) -> None:
+    add_run(a, launches=250)
+    with pytest.raises(KeyboardInterrupt):
+        copy_runs(a, b, tell=stop_after(2))
     assert len(contents(b)["launch"]) == 200
     assert b.runs()[0].status is RunStatus.RUNNING
     copied = copy_runs(a, b)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import socket
 from collections.abc import Callable, Iterator
@@ -11,10 +12,13 @@ from typing import Any
 import pytest
 import store_records as make
 from models import float_model
+from psycopg import sql
 
 from bench.cli.main import main
 from bench.errors import StoreError, UserError
-from bench.records import RunStatus
+from bench.kept_files import KeptFiles
+from bench.points import Baseline, BaselineKind
+from bench.records import RunStatus, VariantRecord
 from bench.run import Interrupted
 from bench.store import Store, StorePlace, open_store
 from bench.store.outbox import outbox_path, results_store
@@ -249,6 +253,88 @@ def test_an_interrupted_run_is_merged_and_resumed_from_the_outbox(
         (finished,) = store.runs()
         assert finished.status is RunStatus.FINISHED
         assert len(store.load(finished.run_id).launches) == 2
+
+
+def test_points_of_an_interrupted_run_come_with_the_next_one(
+    plan: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are made after it was merged; without them every reader would make them again."""
+    measuring(monkeypatch, half_of_it)
+    assert main(["run", str(plan), "--store", postgres_url]) == 130
+    with open_store(postgres_url, write=False) as store:
+        (interrupted,) = store.runs_without_points()
+    measuring(monkeypatch, all_of_it)
+    assert main(["run", str(plan), "--store", postgres_url]) == 0
+    with open_store(postgres_url, write=False) as store:
+        assert store.runs_without_points() == ()
+        assert len(store.points(run_id=interrupted.run_id)) > 0
+    said: list[str] = []
+    with results_store(postgres_url, plan.parent / "data" / "edgebench", said.append):
+        pass
+    assert said == []
+
+
+def test_files_of_what_a_team_has_pinned_are_kept_and_without_its_server_all_are(
+    plan: Path, postgres: Server, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = KeptFiles(plan.parent / "kept")
+    monkeypatch.setenv("EDGEBENCH_KEPT", str(kept.root))
+    prune = KeptFiles.prune
+    # As if there were room for nothing but what is protected.
+    monkeypatch.setattr(KeptFiles, "prune", lambda of, protected: prune(of, protected, max_bytes=0))
+    model = plan.with_name("m.tflite")
+    content = model.read_bytes()
+    pinned = hashlib.sha256(content).hexdigest()
+
+    def with_its_file(store: Store, run_id: str) -> None:
+        file = VariantRecord(run_id, "m", "fp32", str(model), pinned, len(content), {})
+        store.add_variant(file)
+        all_of_it(store, run_id)
+
+    called = measuring(monkeypatch, with_its_file)
+    run = ["run", str(plan), "--store", postgres_url]
+    assert main(run) == 0
+    assert not list(kept.root.iterdir())
+    with open_store(postgres_url, write=True) as store:
+        of = store.run(called[0])
+        store.add_baseline(Baseline(of.project, BaselineKind.PINNED, "", of.run_id, make.START))
+    old = hashlib.sha256(b"old").hexdigest()
+    (kept.root / old).write_bytes(b"old")
+    postgres.stop()
+    try:
+        assert main(run) == 0
+    finally:
+        postgres.start()
+    assert {path.name for path in kept.root.iterdir()} == {pinned, old}
+    assert main(run) == 0
+    assert {path.name for path in kept.root.iterdir()} == {pinned}
+
+
+def test_a_user_who_may_only_read_is_told_before_anything_is_measured(
+    plan: Path,
+    postgres: Server,
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    called = measuring(monkeypatch, all_of_it)
+    name = postgres_url.rpartition("/")[2]
+    postgres.execute(
+        sql.SQL(
+            "CREATE ROLE looker LOGIN PASSWORD 'Xq7pw';"
+            "GRANT SELECT ON ALL TABLES IN SCHEMA public TO looker"
+        ),
+        name,
+    )
+    try:
+        url = postgres.url(name, user="looker", password="Xq7pw")
+        assert main(["run", str(plan), "--store", url]) == 2
+    finally:
+        postgres.execute(sql.SQL("DROP OWNED BY looker; DROP ROLE looker"), name)
+    said = capsys.readouterr().err
+    assert "this user may not do that" in said
+    assert "Xq7pw" not in said
+    assert called == []
 
 
 def test_an_unreachable_server_is_said_once_and_costs_no_exit_code(

@@ -59,6 +59,7 @@ def test_no_label_shows_a_password(before: str, after: str, rest: str) -> None:
         for text in (
             f"postgresql://me:{word}@host{rest}",
             f"postgres://:{word}@host{rest}",
+            f"postgresql://me@company:a{word}@host{rest}",
             f"postgresql://host/db?user=me&password={quote(word)}",
         ):
             assert SECRET not in shown(text)
@@ -79,6 +80,10 @@ def test_a_label_says_everything_but_the_password() -> None:
         ("postgresql://me:a@b/c@host:5433/db?sslmode=require", None),
         ("postgresql://me@host:5433/db?sslmode=require&password=x", None),
         ("postgresql:///db?host=/run/postgresql", "postgresql:///db?host=/run/postgresql"),
+        ("postgresql://me@one:1,two:2/db", "postgresql://me@one:1,two:2/db"),
+        ("postgresql://me@h:1/d?host=a@b", "postgresql://me@h:1/d?host=a%40b"),
+        ("postgresql://me@[::1]:1/d?host=a@b", "postgresql://me@[::1]:1/d?host=a%40b"),
+        ("postgresql://me@here:pw@h:1/d", "postgresql://me@here@h:1/d"),
         ("postgresql://", "postgresql://"),
     ]:
         expected = label or "postgresql://me@host:5433/db?sslmode=require"

@@ -10,18 +10,20 @@ import os
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import histories
+import numpy as np
 import pytest
+import stored_past as past
 import weeks
 
 from bench.points import PointState
-from bench.records import RunStatus
+from bench.records import RunRecord, RunStatus
 from reports.export.junit import junit
-from reports.history.model import History, Standing, Word
+from reports.history.gather import gather
+from reports.history.model import History, Standing, Step, Word
 from reports.weekly.build import build, weekly
 from reports.weekly.html import html
 from reports.weekly.json import weekly_to_json, weekly_to_text
@@ -222,6 +224,7 @@ def test_the_order_of_series_runs_and_findings_does_not_matter() -> None:
     other = weeks.of(
         build(
             turned,
+            weeks.told(year.history),
             year.runs[::-1],
             year.outcomes[::-1],
             since_utc=weeks.SINCE,
@@ -231,39 +234,69 @@ def test_the_order_of_series_runs_and_findings_does_not_matter() -> None:
     assert weekly_to_json(one) == weekly_to_json(other)
 
 
-def test_a_step_of_last_week_that_is_settled_now_is_this_weeks() -> None:
+def test_what_is_found_late_or_settled_now_is_told_once() -> None:
     year = histories.year()
     series = next(s for s in year.history.series if s.case.device == "pi-5")
-    began = year.runs[-DAYS - 1].started_utc
-    assert began < weeks.SINCE
+    # The last run before the window, and those beside it.
+    near, began, next_one = (year.runs[-DAYS - n] for n in (2, 1, 0))
+    assert began.started_utc < weeks.SINCE <= next_one.started_utc
 
-    def told(standing: Standing, *, paired: bool) -> tuple[int, int]:
-        finding = histories.finding(series, Word.SLOWER, standing, began, before="a", after="b")
-        plan = {
-            "model": [{"name": series.case.model}, {"name": f"{series.case.model} @ 01a1dce9-6300"}]
-        }
-        runs = [replace(r, plan=plan) if paired and r is year.runs[-1] else r for r in year.runs]
-        history = History(histories.PROJECT, (series,), (finding,), ())
-        found = build(history, runs, (), since_utc=weeks.SINCE, until_utc=weeks.UNTIL)
-        return len(found.worse), len(found.older)
+    def history(word: Word, standing: Standing, run: RunRecord | None) -> History:
+        if run is None:
+            return History(histories.PROJECT, (series,), (), ())
+        found = histories.finding(series, word, standing, run.started_utc, before="a", after="b")
+        return History(histories.PROJECT, (series,), (found,), ())
 
-    assert told(Standing.SUSPECTED, paired=False) == (0, 1)
-    assert told(Standing.CONFIRMED, paired=True) == (1, 0)
-    # Confirmed by an A/B of another week: told then.
-    assert told(Standing.CONFIRMED, paired=False) == (0, 1)
+    def place(now: History, before: History) -> str:
+        found = weeks.project(now, year, before)
+        assert found.gate_failed is any(f.is_bad for f in now.findings), "it stands either way"
+        return {(1, 0): "worse", (0, 1): "older"}[len(found.worse), len(found.older)]
+
+    slower = history(Word.SLOWER, Standing.SUSPECTED, began)
+    nothing = history(Word.SLOWER, Standing.SUSPECTED, None)
+    assert place(slower, nothing) == "worse", "it began earlier, and nobody knew"
+    assert place(slower, slower) == "older"
+    # Dated one run earlier or later than last week: the same step.
+    for other in (near, next_one):
+        assert place(history(Word.SLOWER, Standing.SUSPECTED, other), slower) == "older"
+    far = history(Word.SLOWER, Standing.SUSPECTED, year.runs[-DAYS - 6])
+    assert place(slower, far) == "worse"
+    sure = history(Word.SLOWER, Standing.CONFIRMED, began)
+    assert place(sure, slower) == "worse", "settled this week"
+    assert place(sure, sure) == "older"
+    # What fails, is well and fails again is another failure.
+    failed = history(Word.FAILED, Standing.CERTAIN, began)
+    assert place(history(Word.FAILED, Standing.CERTAIN, next_one), failed) == "worse"
+    assert place(failed, failed) == "older"
 
 
-def test_two_further_weeks_settle_in_the_week_that_they_end_in() -> None:
+def test_a_change_of_a_device_is_told_once() -> None:
+    year = histories.year()
+    (found,) = year.history.devices
+    before = replace(year.history, findings=(), devices=(replace(found, since_utc=weeks.SINCE),))
+    assert weeks.project(year.history, year, replace(before, devices=())).devices == (found,)
+    assert weeks.project(year.history, year, replace(before, devices=(found,))).devices == ()
+    # Another one, the other way or long before.
+    faster = replace(found, ratio=0.8)
+    assert weeks.project(year.history, year, replace(before, devices=(faster,))).devices
+    assert weeks.project(year.history, year, before).devices
+
+
+def test_what_a_resumable_run_did_not_come_to_is_not_missing() -> None:
     year = histories.year()
     series = next(s for s in year.history.series if s.case.device == "pi-5")
-    # Fourteen days before the first run of the window.
-    began = year.runs[-DAYS].started_utc - timedelta(days=14)
-    for age, place in ((0, "worse"), (7, "older")):
-        since = began - timedelta(days=age)
-        finding = histories.finding(series, Word.SLOWER, Standing.CONFIRMED, since)
-        found = weeks.project(History(histories.PROJECT, (series,), (finding,), ()), year)
-        assert [len(found.worse), len(found.older)] == ([1, 0] if place == "worse" else [0, 1])
-        assert found.gate_failed, "it stands either way"
+    cut = replace(series.points[-1], state=PointState.UNFINISHED, reason="interrupted", p50_us=None)
+    for points, measured in (
+        ((*series.points[:-1], cut), 1),
+        ((*series.points[:-DAYS], cut), 0),
+    ):
+        one = replace(series, points=points)
+        finding = histories.finding(one, Word.MISSING, Standing.SUSPECTED, cut.started_utc)
+        found = weeks.project(History("p", (one,), (finding,), ()), year)
+        assert (found.total.measured, found.total.missing) == (measured, 0)
+        assert found.total.unfinished == 1 - measured
+        assert not found.gate_failed
+        assert "missing" not in headline(weeks.of(found))
 
 
 def test_an_interrupted_run_takes_no_number_away() -> None:
@@ -303,8 +336,80 @@ def test_a_gate_that_passes_again_fails_nothing() -> None:
 def test_a_run_that_has_not_ended_is_said() -> None:
     year = histories.year()
     open_run = replace(year.runs[-1], status=RunStatus.RUNNING)
-    project = build(year.history, [open_run], (), since_utc=weeks.SINCE, until_utc=weeks.UNTIL)
+    project = build(
+        year.history, year.history, [open_run], (), since_utc=weeks.SINCE, until_utc=weeks.UNTIL
+    )
     assert "1 run of the week has not ended yet" in text(weeks.of(project))
+
+
+def test_a_quiet_week_of_many_says_how_many_false_alarms_it_has() -> None:
+    moments = histories.starts(20)
+    noise = np.random.default_rng(3)
+    series = []
+    for number in range(200):
+        one = histories.case(f"phone-{number}", "mobilenet", "int8", "gpu")
+        values = 1000 * np.exp(noise.normal(0, 0.01, len(moments)))
+        points = [
+            histories.point(one, at, float(us)) for at, us in zip(moments, values, strict=True)
+        ]
+        series.append(histories.history_of(one, points, moments))
+    # One step that is none, and one of 30 %.
+    p_values = {series[0].case_id: 0.0015, series[1].case_id: 1e-9}
+    findings = []
+    for place in (0, 1):
+        found_in = series[place]
+        at = len(moments) - 3
+        step = Step(
+            position=at,
+            last_good_run_id=found_in.judged[at - 1].run_id,
+            first_bad_run_id=found_in.judged[at].run_id,
+            since_utc=found_in.judged[at].started_utc,
+            before_us=1000.0,
+            after_us=1050.0,
+            ratio=1.05 if place else 1.3,
+            interval=None,
+            p_value=p_values[found_in.case_id],
+            provenance=(),
+        )
+        series[place] = replace(found_in, steps=(step,))
+        findings.append(
+            histories.finding(
+                series[place], Word.SLOWER, Standing.SUSPECTED, step.since_utc, step=step
+            )
+        )
+    found = weeks.project(History("p", tuple(series), tuple(findings), ()))
+    assert found.chance.looks == 200 * DAYS
+    assert found.chance.low == pytest.approx(1400 * 5 / 10_000)
+    assert found.chance.high == pytest.approx(1400 * 44 / 10_000)
+    assert found.chance.outstanding == {series[1].case_id}
+    # The larger ratio is more likely to be chance, and stands behind.
+    assert [e.finding.case_id for e in found.worse] == [series[1].case_id, series[0].case_id]
+    said = " ".join(text(weeks.of(found)).split())
+    assert "would show 1 to 6 steps to slower by chance (1400 new numbers of 200 series)" in said
+    assert "1 of 2 suspected stands out of it" in said
+
+
+def test_of_every_week_each_step_is_told_by_one_report() -> None:
+    """A year of reports: what is found late, dated anew or suspected for weeks is told once."""
+    told: list[str] = []
+    gpu, cpu = past.case(), past.case(delegate="xnnpack")
+    points = [
+        *past.stepped(gpu, before=12, after=10, factor=1.05, seed=1),
+        # So small that the detector needs runs to see it.
+        *past.series(cpu, past.quiet(12, 4000.0, sd=0.01, seed=0)),
+        *past.series(cpu, past.quiet(10, 4160.0, sd=0.01, seed=100), 12),
+    ]
+    reader = past.store(points, (gpu, cpu))
+    late = 0
+    for number in range(6, 22):
+        begin, end = past.week(number - 0.5), past.week(number + 0.5)
+        now = gather(reader, past.PROJECT, since=begin, until=end)
+        before = gather(reader, past.PROJECT, until=begin, ended_by=begin)
+        found = build(now, before, reader.runs(past.PROJECT), (), since_utc=begin, until_utc=end)
+        told += [e.finding.case_id for e in found.worse]
+        late += sum(e.finding.since_utc < begin for e in found.worse)
+    assert sorted(told) == sorted((gpu.case_id, cpu.case_id))
+    assert late, "nothing was found late: it tests nothing"
 
 
 def test_cases_of_one_name_are_told_apart() -> None:

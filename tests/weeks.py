@@ -26,10 +26,22 @@ from reports.weekly.model import ProjectWeek, Weekly
 SINCE, UNTIL = histories.SINCE, histories.UNTIL
 
 
-def project(history: History, year: histories.Year | None = None) -> ProjectWeek:
+def project(
+    history: History, year: histories.Year | None = None, before: History | None = None
+) -> ProjectWeek:
     """The week of a history, with the runs and outcomes of a year if one is given."""
     runs, outcomes = (year.runs, year.outcomes) if year else ((), ())
-    return build(history, runs, outcomes, since_utc=SINCE, until_utc=UNTIL)
+    known = before or told(history)
+    return build(history, known, runs, outcomes, since_utc=SINCE, until_utc=UNTIL)
+
+
+def told(history: History) -> History:
+    """What began before the window, found in the run that it began in."""
+    return replace(
+        history,
+        findings=tuple(f for f in history.findings if f.since_utc < SINCE),
+        devices=tuple(d for d in history.devices if d.since_utc < SINCE),
+    )
 
 
 def of(*projects: ProjectWeek) -> Weekly:
@@ -73,7 +85,7 @@ def silent() -> Weekly:
         for s in year.history.series
     )
     history = History(histories.PROJECT, series, (), ())
-    return of(build(history, runs, (), since_utc=SINCE, until_utc=UNTIL))
+    return of(build(history, history, runs, (), since_utc=SINCE, until_utc=UNTIL))
 
 
 def emulated() -> Weekly:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,16 +86,35 @@ def check_old_python(plan: Plan, python: Path) -> Path:
     return path
 
 
-def keep_files(store: Store, data: RunData, plan: Plan, console: Console) -> None:
+def keep_files(
+    store: Store, store_path: str | Path, data: RunData, plan: Plan, console: Console
+) -> None:
     """Keep what a run measured, so that later ones can be measured beside it; what cannot be
-    kept costs no run, and is said."""
+    kept costs no run, and is said.
+
+    Args:
+        store: that the run wrote into: the outbox, where store_path is a server.
+    """
+    from bench.errors import StoreError
     from bench.kept_files import KeptFiles, files_of_baselines, keep_run
+    from bench.store import StorePlace, open_store
 
     kept = KeptFiles()
     tools = [Path(device.tool).expanduser() for device in plan.devices if device.tool]
+
+    def protected() -> frozenset[str]:
+        found, place = files_of_baselines(store), StorePlace.parse(store_path)
+        if place.shared:
+            # What a team has pinned only its server knows.
+            with open_store(place, write=False) as shared:
+                found |= files_of_baselines(shared)
+        return found
+
     try:
         missed = keep_run(kept, data, out=plan.out, tools=tools)
-        kept.prune(lambda: files_of_baselines(store))
+        # Without the server nothing is removed; the next run removes it.
+        with suppress(StoreError):
+            kept.prune(protected)
     except (OSError, EdgebenchError) as error:
         _warn(console, [f"the files of this run are not kept for --against: {error}"])
         return

@@ -53,8 +53,9 @@ def pin(run: str, release: str | None, store_path: str) -> None:
             raise UserError(f"run {found.run_id} is {found.status.value}: pin a finished one")
         if found.simulated:
             raise UserError(f"run {found.run_id} is simulated: real runs are not held against it")
-        store.add_baseline(Baseline(found.project, kind, name, found.run_id, datetime.now(UTC)))
+        # First: a plan that cannot be read pins nothing.
         lost = _keep_files(store, found)
+        store.add_baseline(Baseline(found.project, kind, name, found.run_id, datetime.now(UTC)))
     what = "pinned" if release is None else f"release {release}"
     click.echo(
         printable(f"{found.project}: run {found.run_id} of {found.started_utc:%Y-%m-%d} is {what}.")
@@ -68,9 +69,8 @@ def pin(run: str, release: str | None, store_path: str) -> None:
 @store_option
 def list_(project: str | None, store_path: str) -> None:
     """Print the baselines of a project, the one that counts first."""
-    from bench.run_names import current
     from bench.store import open_store
-    from reports.history.baselines import in_force
+    from reports.history.baselines import in_force, standing
 
     with open_store(store_path, write=False) as store:
         project = _project_of(store, project)
@@ -79,11 +79,7 @@ def list_(project: str | None, store_path: str) -> None:
         runs = {run.run_id: run for run in store.runs(project)}
     if not counting:
         click.echo(f"{project}: no baseline; the eight runs before are what is usual.")
-    others = [
-        one
-        for one in every
-        if one not in counting and current(every).get((one.kind, one.name)) == one.run_id
-    ]
+    others = [one for one in standing(every) if one not in counting]
     for one in (*counting, *others):
         run = runs.get(one.run_id or "")
         date = "" if run is None else f" of {run.started_utc:%Y-%m-%d}"

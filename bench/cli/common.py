@@ -177,13 +177,15 @@ def print_comparison(data: RunData, *, report_to: Path | None, junit_to: Path | 
     from reports.compare import compare
     from reports.export.junit import judgements
     from reports.gates import gate_failed
-    from reports.render.files import write_report
     from reports.render.terminal import terminal
 
     comparison = compare(data)
     console = Console()
     console.print(terminal(comparison))
     if report_to is not None:
+        # Late: the charts in it bring matplotlib along, which `show` need not wait for.
+        from reports.render.files import write_report
+
         files = write_report(comparison, report_to)
         console.print(Text(f"Report: {files.html}"), soft_wrap=True)
     if junit_to is not None:

@@ -34,10 +34,13 @@ def confirm(store_path: str, series: SeriesHistory, finding: Finding | None) -> 
     Args:
         finding: the step that is suspected; None where none is.
 
+    Where the old file is gone that is stored too, so that two further weeks can decide.
+
     Returns: the exit code: 1 where a regression is confirmed, 3 where the old one cannot be
     had or something could not be measured.
-    Raises: UserError where there is nothing to confirm; StoreError.
+    Raises: UserError where there is nothing to confirm, or nothing to do it with; StoreError.
     """
+    from bench.against import FileIsGone
     from bench.cli.run import execute
     from reports.history.model import Standing
 
@@ -51,10 +54,10 @@ def confirm(store_path: str, series: SeriesHistory, finding: Finding | None) -> 
         return 1 if finding.is_bad else 0
     try:
         plan, old = plan_of(store_path, series, finding)
-    except UserError as error:
+    except FileIsGone as error:
         console.print(Text(visible(f"The old one cannot be had: {error}.")))
-        console.print(Text("The step stays suspected; two further weeks decide."))
-        return 3
+        _store_that_it_is_gone(store_path, series, finding, str(error))
+        return _say(store_path, series, console) or 3
     code = execute(
         plan,
         store_path,
@@ -70,9 +73,10 @@ def plan_of(store_path: str, series: SeriesHistory, finding: Finding) -> tuple[P
     """The newest run's plan with nothing but this case, its newest file beside the last good
     one.
 
-    Raises: UserError where one of the files is nowhere any more; StoreError.
+    Raises: FileIsGone where the old file is nowhere any more; UserError where today's is, or
+        the case cannot be measured from here; StoreError.
     """
-    from bench.against import old_of_run, with_old
+    from bench.against import FileIsGone, old_of_run, with_old
     from bench.kept_files import KeptFiles
     from bench.store import open_store
 
@@ -81,16 +85,59 @@ def plan_of(store_path: str, series: SeriesHistory, finding: Finding) -> tuple[P
     newest = series.judged[-1].run_id if series.judged else finding.run_id
     with open_store(store_path, write=False) as store:
         good, now = (store.load(run_id) for run_id in (finding.last_good_run_id, newest))
-    for data in (good, now):
-        if data.run.pruned_utc is not None:
-            raise UserError(f"run {data.run.run_id[:13]} was pruned and tells no files any more")
+    if now.run.pruned_utc is not None:
+        raise UserError(f"run {now.run.run_id[:13]} was pruned: measure the plan again first")
     kept = KeptFiles()
     root = Path(now.run.root)
-    config = _narrowed(now, series.case, kept)
+    try:
+        config = _narrowed(now, series.case, kept)
+    except FileIsGone as error:
+        # Today's one: it can be measured again, and says nothing of the old one.
+        raise UserError(f"today's file is gone: {error}") from None
     inventory = with_phones(find_inventory(None, root), config.measure.devices)
     plan = resolve(config, root, inventory, socs=known_socs(inventory))
+    if good.run.pruned_utc is not None:
+        raise FileIsGone(f"run {good.run.run_id[:13]} was pruned and tells no files any more")
     old = old_of_run(plan, good, kept)
     return with_old(plan, old), old
+
+
+def _store_that_it_is_gone(
+    store_path: str, series: SeriesHistory, finding: Finding, why: str
+) -> None:
+    """A run that measured nothing: its one case is the old one, and why it cannot be.
+
+    Once is enough; raises StoreError.
+    """
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    from bench.identity import named_before, new_run_id
+    from bench.points import PointState
+    from bench.records import PlannedCase, RunStatus
+    from bench.store import open_store
+    from reports.points import points_of
+
+    assert finding.last_good_run_id is not None
+    old = replace(series.case, model=named_before(series.case.model, finding.last_good_run_id))
+    with open_store(store_path, write=True, create=False) as store:
+        known = store.points(case_ids=[old.case_id])
+        if any(point.state is PointState.NOT_APPLICABLE for point in known):
+            return
+        newest = store.run(series.judged[-1].run_id)
+        models = [m for m in newest.plan["model"] if m["name"] == series.case.model]
+        run = replace(
+            newest,
+            plan={**newest.plan, "model": [*models, *({**m, "name": old.model} for m in models)]},
+            run_id=new_run_id(),
+            status=RunStatus.RUNNING,
+            started_utc=datetime.now(UTC),
+            finished_utc=None,
+            host={},
+        )
+        store.begin_run(run, [PlannedCase(run.run_id, old, why)])
+        store.finish_run(run.run_id, RunStatus.FINISHED, datetime.now(UTC))
+        store.add_points(run.run_id, points_of(store.load(run.run_id)))
 
 
 def _narrowed(now: RunData, case: Case, kept: KeptFiles) -> PlanConfig:

@@ -44,6 +44,7 @@ def copy_command(source: str, target: str) -> None:
     from bench.errors import UserError
     from bench.store import StorePlace, open_store
     from bench.store.merge import copy_runs
+    from reports.points import store_missing_points
 
     here, there = StorePlace.parse(existing(source)), StorePlace.parse(target)
     if here == there:
@@ -54,6 +55,8 @@ def copy_command(source: str, target: str) -> None:
         copying() as tell,
     ):
         copied = copy_runs(reading, writing, tell=tell)
+        # Once here, and not by every reader of TO.
+        store_missing_points(writing)
     say_copied(copied, there.label)
 
 

@@ -66,7 +66,9 @@ def import_command(folder: Path, store_path: str) -> None:
     from bench.cli.db_progress import copying, say_copied
     from bench.store import open_store
     from bench.store.portable import import_store
+    from reports.points import store_missing_points
 
     with open_store(store_path, write=True) as store, copying() as tell:
         copied = import_store(folder, store, tell=tell)
+        store_missing_points(store)
     say_copied(copied, store.place.label)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -25,9 +24,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 @click.option("--gate", is_flag=True, help="Exit 1 where a device is slow or fell back.")
 @store_option
-def command(
-    since: str, model: str | None, as_json: bool, gate: bool, store_path: Path | str
-) -> int:
+def command(since: str, model: str | None, as_json: bool, gate: bool, store_path: str) -> int:
     """Hold the devices that agents in the field report on against each other and their past.
 
     A device stands out by 20 % and by 3.5 robust standard deviations among at least 5 of its
@@ -55,7 +52,7 @@ def command(
     return 1 if gate and found.gate_failed else 0
 
 
-def _fleet(place: Path | str, since: datetime, until: datetime, model: str | None) -> Fleet:
+def _fleet(place: str, since: datetime, until: datetime, model: str | None) -> Fleet:
     """Raises: UserError where the store has no telemetry of that time."""
     from dataclasses import replace
 

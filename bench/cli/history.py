@@ -196,7 +196,8 @@ def _print(history: History, begin: datetime | None, *, picked: bool, show_all: 
     left_out = sum(not one.case.is_sentinel for one in history.series) - sum(
         not one.case.is_sentinel for one in rows
     )
-    console.print(HistoryScreen(history, with_findings_first(rows, history.findings), left_out))
+    rows = with_findings_first(rows, history.findings)
+    console.print(HistoryScreen(history, rows, left_out, begin))
 
 
 def _shown(history: History, *, picked: bool, show_all: bool) -> tuple[SeriesHistory, ...]:

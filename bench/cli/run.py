@@ -321,7 +321,7 @@ def execute(
         store.add_points(run_id, points_of(data))
         # Of runs that ended without: interrupted ones, and those of earlier versions.
         store_missing_points(store)
-        keep_files(store, data, plan, console)
+        keep_files(store, store_path, data, plan, console)
         pairs = None if old is None else pairs_of_run(store, run_id)
     code = 0
     if report:

@@ -66,14 +66,16 @@ def command(
     begin = moment(since, before=end, option="--since")
     if begin >= end:
         raise UserError(f"the week begins at {begin:%Y-%m-%d %H:%M}, which is not before its end")
-    week = _week(store_path, project, begin, end)
+    week = _week(store_path, project, begin, end, dated=until is not None)
     _write(week, out, summary_to, junit_to, as_json=as_json)
     if week.gate_failed:
         return 1
     return 3 if week.measured_nothing else 0
 
 
-def _week(store_path: str, project: str | None, begin: datetime, end: datetime) -> Weekly:
+def _week(
+    store_path: str, project: str | None, begin: datetime, end: datetime, *, dated: bool
+) -> Weekly:
     """Raises: UserError if there is no store, or no such project in it."""
     from bench.store import StorePlace, open_store
     from reports.weekly.build import weekly
@@ -87,17 +89,34 @@ def _week(store_path: str, project: str | None, begin: datetime, end: datetime) 
         if not names:
             of = "" if project is None else f" of project {project!r}"
             raise UserError(f"{place}: holds no run{of}")
-        return weekly((_project(store, name, begin, end) for name in names), begin, end)
+        weeks = (_project(store, name, begin, end, dated=dated) for name in names)
+        return weekly(weeks, begin, end)
 
 
-def _project(store: Store, name: str, begin: datetime, end: datetime) -> ProjectWeek:
+def _project(
+    store: Store, name: str, begin: datetime, end: datetime, *, dated: bool
+) -> ProjectWeek:
+    """dated: whether reports are made for weeks of the calendar, some time after their end;
+    otherwise the one before was made when this week began, and knew of no run that had not
+    ended by then."""
     from reports.history.gather import gather
     from reports.weekly.build import build
 
     runs = [run for run in store.runs(name) if run.started_utc < end]
     of_week = [run.run_id for run in runs if run.started_utc >= begin]
     history = gather(store, name, since=begin, until=end)
-    return build(history, runs, store.launch_outcomes(of_week), since_utc=begin, until_utc=end)
+    found = {finding.case_id for finding in history.findings}
+    moved = {device.device for device in history.devices}
+    before = gather(
+        store,
+        name,
+        until=begin,
+        ended_by=None if dated else begin,
+        # Of what is quiet now nothing is told.
+        where=lambda case: case.case_id in found or case.device in moved,
+    )
+    outcomes = store.launch_outcomes(of_week)
+    return build(history, before, runs, outcomes, since_utc=begin, until_utc=end)
 
 
 def _write(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -73,13 +72,7 @@ class RunCopy:
             run = dict(zip(_RUN, theirs, strict=True))
             new, grown, pruned = self._begin(reading, run)
             if pruned is not None:
-                note = (
-                    f"run {self._run_id} was pruned from {self._target.place} on {pruned:%Y-%m-%d}:"
-                    " its launches are not brought back"
-                )
-                return replace(
-                    done, runs_there=done.runs_there + 1, notes=(*done.notes, *([note] * grown))
-                )
+                return replace(done, runs_there=done.runs_there + 1, notes=(*done.notes, *pruned))
             before = done.launches + done.checks
             for name, count in (("launch", "launches"), ("check_launch", "checks")):
                 for rows in chunks(reading, TABLES[name], TABLES[name].c.run_id == self._run_id):
@@ -99,11 +92,11 @@ class RunCopy:
 
     def _begin(
         self, reading: sa.Connection, run: dict[str, Any]
-    ) -> tuple[bool, bool, datetime | None]:
+    ) -> tuple[bool, bool, tuple[str, ...] | None]:
         """Have the run, its cases, variants and evaluations there.
 
-        Returns: whether the run is new; whether the source has launches that are not wanted, or
-        anything was added; and when the target pruned it.
+        Returns: whether the run is new; whether it was there and anything was added; and, where
+        nothing else of it is to be copied, what to say of that.
         """
         parts = {name: self._rows(reading, name) for name in _OF_RUN}
         cases = rows_where(
@@ -123,14 +116,30 @@ class RunCopy:
                 stored = self._stored_run(writing)
                 assert stored is not None
             self._refuse_another(stored, run)
-            pruned: datetime | None = stored["pruned_utc"]
-            if pruned is not None and not new and run["pruned_utc"] is None:
-                return new, True, pruned
+            pruned = None if new else self._of_pruned(stored, run)
+            if pruned is not None:
+                return False, False, pruned
             self._add(writing, "case", cases, once=True)
             added = sum(self._add(writing, name, rows) for name, rows in parts.items())
             if added and not new:
                 forget_points(writing, self._run_id)
         return new, added > 0 and not new, None
+
+    def _of_pruned(self, stored: sa.RowMapping, run: dict[str, Any]) -> tuple[str, ...] | None:
+        """What to say of a run that is there and was pruned on either side; None to go on."""
+        there, here = stored["pruned_utc"], run["pruned_utc"]
+        whole = stored["status"] == RunStatus.FINISHED.value
+        if there is not None and here is None:
+            return (
+                f"run {self._run_id} was pruned from {self._target.place} on {there:%Y-%m-%d}: "
+                "its launches are not brought back",
+            )
+        if there is None and here is not None and not whole:
+            return (
+                f"run {self._run_id} was pruned from {self._source.place} before all of it was "
+                f"in {self._target.place}: it stays {stored['status']} there",
+            )
+        return () if here is not None and whole else None
 
     def _add_launches(self, reading: sa.Connection, name: str, rows: list[RawRow]) -> int:
         table = TABLES[name]

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from bench.errors import StoreError, StoreUnreachable, UserError
 from bench.records import RunStatus
 from bench.store import schema
+from bench.store.inserts import hold_run
 from bench.store.merge import Copied, copy_runs
 from bench.store.opening import open_store
 from bench.store.place import StorePlace
@@ -64,7 +65,9 @@ def results_store(place: str | Path | StorePlace, folder: Path, say: Say) -> Ite
 
 def _check(place: StorePlace) -> None:
     try:
-        open_store(place, write=True).close()
+        with open_store(place, write=True) as store, store._transaction() as connection:
+            # What no reader may ask for, and no standby grants.
+            hold_run(connection, "")
     except StoreUnreachable:
         # Said at the end, once, if it is still so.
         return
@@ -72,15 +75,15 @@ def _check(place: StorePlace) -> None:
         raise UserError(str(error)) from error
 
 
-def _merged(outbox: Store, path: Path, place: StorePlace) -> str | None:
-    """Merge, and say how that went; None where nothing was to be done."""
+def _merged(outbox: Store, path: Path, place: StorePlace) -> str:
+    """Merge, and say how that went; nothing where nothing was to be done."""
     if not outbox.runs():
-        return None
+        return ""
     try:
         with open_store(place, write=True) as shared:
             waiting = _not_there(outbox, shared)
             if not waiting:
-                return None
+                return ""
             copied = copy_runs(outbox, shared, waiting)
     except StoreError as error:
         by_hand = shlex.join(["edgebench", "db", "copy", str(path), place.label])
@@ -88,7 +91,10 @@ def _merged(outbox: Store, path: Path, place: StorePlace) -> str | None:
             f"{error}: everything is kept in {path}; the next `edgebench run` merges it, or "
             f"now: {by_hand}"
         )
-    return "; ".join((f"merged into {place}: {_counts(copied)}", *copied.notes))
+    told = [*copied.notes]
+    if copied.runs_new or copied.runs_grown:
+        told.insert(0, f"merged into {place}: {_counts(copied)}")
+    return "; ".join(told)
 
 
 def _counts(copied: Copied) -> str:
@@ -103,10 +109,13 @@ def _not_there(outbox: Store, shared: Store) -> list[str]:
     """
     here = _ends(outbox, [run.run_id for run in outbox.runs()])
     there = _ends(shared, list(here))
+    # Points of a run that was interrupted are made after it was merged.
+    without = {run.run_id for run in shared.runs_without_points()}
+    without -= {run.run_id for run in outbox.runs_without_points()}
     return [
         run_id
         for run_id, end in here.items()
-        if there.get(run_id) != end or end[0] == RunStatus.RUNNING
+        if there.get(run_id) != end or end[0] == RunStatus.RUNNING or run_id in without
     ]
 
 

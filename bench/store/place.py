@@ -13,8 +13,9 @@ _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 _SECRET = frozenset({"password", "sslpassword"})
 # A Path made of a URL has lost one of its slashes.
 _BENT_URL = re.compile(rf"(?:{'|'.join(map(re.escape, _SCHEMES))}):/")
-# From the colon after the user to the last @ of all: a password may hold any character.
-_PASSWORD = re.compile(r"//(?P<user>[^:/@?]*):.*@")
+# From the colon after the user to the last @ of all: a password may hold any character. Where
+# the user has an @ too, what follows the colon may be the port of a host instead.
+_PASSWORD = re.compile(r"//(?P<user>[^:/@?]*|[^:/?\[]*@[^:/?\[]*(?=:(?!\d*(?:[,/?]|$)))):.*@")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from statistics import median
 
 from bench.changepoints import Detection
 from bench.points import Baseline, BaselineKind, Point
-from bench.run_names import current
 from reports.history.levels import WINDOW, Levels, beyond, levels_of
 from reports.history.model import AgainstBaseline
 from reports.history.words import counted_runs, short
@@ -20,13 +19,20 @@ def in_force(baselines: Sequence[Baseline]) -> tuple[Baseline, ...]:
     Args:
         baselines: every one that a project ever had, newest first.
     """
-    now = current(baselines)
-    there = [one for one in baselines if now.get((one.kind, one.name)) == one.run_id]
+    there = standing(baselines)
     pinned, release = (
         next((one for one in there if one.kind is kind), None)
         for kind in (BaselineKind.PINNED, BaselineKind.RELEASE)
     )
     return tuple(one for one in (pinned, release) if one is not None)
+
+
+def standing(baselines: Sequence[Baseline]) -> tuple[Baseline, ...]:
+    """The newest of each name, newest first, without what was unpinned."""
+    newest: dict[tuple[BaselineKind, str], Baseline] = {}
+    for one in baselines:
+        newest.setdefault((one.kind, one.name), one)
+    return tuple(one for one in newest.values() if one.run_id is not None)
 
 
 def against(

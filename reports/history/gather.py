@@ -12,7 +12,7 @@ from bench.config import AnalysisConfig
 from bench.errors import UserError
 from bench.identity import Case
 from bench.points import Point
-from bench.records import RunRecord
+from bench.records import RunRecord, RunStatus
 from bench.store.reader import StoreReader
 from reports.history.baselines import in_force
 from reports.history.blame import blame
@@ -57,6 +57,7 @@ def gather(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
+    ended_by: datetime | None = None,
     where: Callable[[Case], bool] | None = None,
 ) -> History:
     """The history of a project's series, as of `until`.
@@ -68,13 +69,14 @@ def gather(
     Args:
         since: from when on what is NEW or MENDED is told; without it, of the newest run.
             What holds now is told whenever it began.
-        until: later runs are left out.
+        until: later runs are left out, and what was pinned later.
+        ended_by: runs that had not ended by then are left out too.
         where: which series; all without it.
 
     Raises: StoreError.
     """
     cases = store.cases(project=project)
-    points, runs = _read(store, project, cases, until, where)
+    points, runs = _read(store, project, cases, until, ended_by, where)
     newest = max(runs, key=lambda run: (run.started_utc, run.run_id), default=None)
     delta = AnalysisConfig().delta if newest is None else delta_of(newest)
     environments = {p.environment_id for found in points.values() for p in found}
@@ -82,7 +84,8 @@ def gather(
         store.environments(sorted(key for key in environments if key is not None)),
         {run.run_id: run for run in runs},
     )
-    held = Held(provenances, in_force(store.baselines(project)), delta)
+    pinned = [b for b in store.baselines(project) if until is None or b.made_utc < until]
+    held = Held(provenances, in_force(pinned), delta)
     series = _series(cases, points, held)
     context = Context(
         provenances=provenances,
@@ -90,7 +93,10 @@ def gather(
         sides=side_by_side(cases, points, delta),
         delta=delta,
     )
-    rounds = ordinary_runs(runs, cases, points)
+    # A run without any point of what was asked for left it all out.
+    ended = {run.run_id for run in runs if run.status is not RunStatus.RUNNING}
+    without = {run.run_id for run in store.runs_without_points(project)} if where else set()
+    rounds = ordinary_runs(runs, cases, points, ended - without if where else ())
     news = since if since is not None or not rounds.runs else rounds.runs[-1].started_utc
     findings: list[Finding] = []
     for one in series:
@@ -127,6 +133,7 @@ def _read(
     project: str,
     cases: Mapping[str, Case],
     until: datetime | None,
+    ended_by: datetime | None,
     where: Callable[[Case], bool] | None,
 ) -> tuple[dict[str, list[Point]], tuple[RunRecord, ...]]:
     """Points of every series that matters, by case_id, and the project's runs.
@@ -154,7 +161,13 @@ def _read(
     for case_id in touched:
         points[case_id].sort(key=lambda point: (point.started_utc, point.run_id))
     runs = tuple(run for run in store.runs(project) if until is None or run.started_utc < until)
-    return {case_id: found for case_id, found in points.items() if case_id in cases}, runs
+    if ended_by is not None:
+        late = {r.run_id for r in runs if r.finished_utc is None or r.finished_utc > ended_by}
+        runs = tuple(run for run in runs if run.run_id not in late)
+        for case_id, found in points.items():
+            points[case_id] = [point for point in found if point.run_id not in late]
+    known = {case_id: found for case_id, found in points.items() if found and case_id in cases}
+    return known, runs
 
 
 def _series(
@@ -202,10 +215,13 @@ def _in_order(findings: Iterable[Finding], emulated: Collection[str]) -> tuple[F
     )
     told: dict[tuple[object, ...], Finding] = {}
     for finding in ordered:
-        key: tuple[object, ...] = (finding.case_id, finding.word)
-        if finding.word in _OF_FILES:
-            case = finding.case
-            of_file = (case.model, case.variant, finding.before, finding.after)
-            key = (*of_file, finding.word, finding.case_id in emulated)
-        told.setdefault(key, finding)
+        told.setdefault((*what_of(finding), finding.case_id in emulated), finding)
     return tuple(told.values())
+
+
+def what_of(finding: Finding) -> tuple[object, ...]:
+    """Equal for findings that say the same thing of the same case, or of the same file."""
+    if finding.word in _OF_FILES:
+        case = finding.case
+        return (finding.word, case.model, case.variant, finding.before, finding.after)
+    return (finding.word, finding.case_id)

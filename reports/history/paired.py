@@ -29,19 +29,24 @@ class SideBySide:
 
     Attributes:
         old_run: beginning of the id of the run that the old side was first measured in.
-        old, new: their points in this run.
+        old, new: their points in this run; without a new one it is a trial that found the
+            old file to be nowhere any more, and measured nothing.
         verdict: new / old over their common rounds, above 1 is slower; None where one of
             them has no number, or another quantity.
     """
 
     old_run: str
     old: Point
-    new: Point
+    new: Point | None
     verdict: RatioVerdict | None
 
     @property
     def old_cannot_run(self) -> bool:
         return self.old.state in (PointState.FAILED, PointState.FELL_BACK)
+
+    @property
+    def old_is_gone(self) -> bool:
+        return self.old.state is PointState.NOT_APPLICABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ def side_by_side(
     Args:
         cases: of all series, and of the old sides; points: of them, by case_id.
     """
-    runs: dict[str, list[tuple[str, str, Point, Point]]] = defaultdict(list)
+    runs: dict[str, list[tuple[str, str, Point, Point | None]]] = defaultdict(list)
     for case_id, case in cases.items():
         found = before(case.model)
         if found is None:
@@ -82,20 +87,24 @@ def side_by_side(
         today = replace(case, model=name).case_id
         by_run = {point.run_id: point for point in points.get(today, ())}
         for old in points.get(case_id, ()):
-            if old.run_id in by_run:
-                runs[old.run_id].append((today, old_run, old, by_run[old.run_id]))
+            now = by_run.get(old.run_id)
+            if now is not None or old.state is PointState.NOT_APPLICABLE:
+                runs[old.run_id].append((today, old_run, old, now))
     sides: dict[str, list[SideBySide]] = defaultdict(list)
     for pairs in runs.values():
         comparable = {
             index: (dict(new.p50_by_round_us), dict(old.p50_by_round_us))
             for index, (_, _, old, new) in enumerate(pairs)
-            if _has_a_number(old) and _has_a_number(new) and old.quantity == new.quantity
+            if new is not None
+            and _has_a_number(old)
+            and _has_a_number(new)
+            and old.quantity == new.quantity
         }
         verdicts = judge_pairs(comparable, delta=delta, resolutions=dict.fromkeys(comparable, 0.0))
         for index, (today, old_run, old, now) in enumerate(pairs):
             sides[today].append(SideBySide(old_run, old, now, verdicts.get(index)))
     return {
-        case_id: tuple(sorted(found, key=lambda s: (s.new.started_utc, s.new.run_id, s.old_run)))
+        case_id: tuple(sorted(found, key=lambda s: (s.old.started_utc, s.old.run_id, s.old_run)))
         for case_id, found in sides.items()
     }
 
@@ -120,14 +129,20 @@ def standing_of(
 
     Returns: standing, sentence, todo; None where an A/B of today settles it, if anything.
     """
-    side = next((s for s in reversed(sides) if _is_of(s, move, started)), None)
+    of_it = [s for s in reversed(sides) if _is_of(s, move, started)]
+    # A file that is gone on one machine may have been measured on another.
+    side = next((s for s in of_it if not s.old_is_gone), of_it[0] if of_it else None)
     if side is None:
         return Standing.SUSPECTED, NEVER_PAIRED, None
-    run = short(side.new.run_id)
-    if side.verdict is None:
+    run = short(side.old.run_id)
+    if side.old_is_gone:
+        gone = f"On {side.old.started_utc:%Y-%m-%d} the old one was not to be had any more"
+        return _two_weeks(move, gone, delta)
+    if side.verdict is None or side.new is None:
         if side.old_cannot_run:
-            return _two_weeks(move, f"In run {run} the old one could not run any more")
-        why = side.old.reason or side.new.reason or "one of them has no number there"
+            return _two_weeks(move, f"In run {run} the old one could not run any more", delta)
+        reason = "" if side.new is None else side.new.reason
+        why = side.old.reason or reason or "one of them has no number there"
         return Standing.SUSPECTED, f"Run {run} was to settle it and did not: {why}.", None
     verdict = side.verdict
     shown = f"{change(verdict.ratio)} {change_interval(verdict.interval)}".strip()
@@ -165,13 +180,14 @@ def standing_of(
     return Standing.DEVICE, sentence, None
 
 
-def _two_weeks(move: Move, why: str) -> tuple[Standing, str, str | None]:
-    """Old cannot run: a week and two weeks later it must still be so."""
-    ages = [
-        point.started_utc - move.bad.started_utc
+def _two_weeks(move: Move, why: str, delta: float) -> tuple[Standing, str, str | None]:
+    """Old cannot run: a week and two weeks later it must still be so, by as much as counts."""
+    moved = [
+        (point.started_utc - move.bad.started_utc, point.p50_us / move.before_us)
         for point in move.after
-        if point.p50_us is not None and (point.p50_us > move.before_us) == (move.ratio > 1)
+        if point.p50_us is not None
     ]
+    ages = [age for age, ratio in moved if beyond(ratio, delta) and (ratio > 1) == (move.ratio > 1)]
     first = any(_WEEK <= age < 2 * _WEEK for age in ages)
     second = any(age >= 2 * _WEEK for age in ages)
     if first and second:
@@ -183,7 +199,7 @@ def _two_weeks(move: Move, why: str) -> tuple[Standing, str, str | None]:
 
 def _is_of(side: SideBySide, move: Move, started: Mapping[str, datetime]) -> bool:
     """Whether it was measured after the change, and its old side is what was before it."""
-    if side.new.started_utc < move.bad.started_utc:
+    if side.old.started_utc < move.bad.started_utc:
         return False
     runs = [utc for run_id, utc in started.items() if run_id.startswith(side.old_run)]
     if runs:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bench.identity import Case
+from bench.identity import Case, before
 from bench.points import Point, PointState
-from bench.records import RunRecord
+from bench.records import RunRecord, RunStatus
 from reports.history.model import Finding, SeriesHistory, Standing, Word
 from reports.history.states import certain, when
 from reports.history.words import short
@@ -18,6 +18,7 @@ from reports.history.words import short
 _RUNS_WITHOUT = 2
 # A series that was left that long ago is history and no news.
 _STILL_NEWS = 5
+RESUME = "edgebench run --resume measures what is missing"
 _AWAY = "not measured: the device stayed away"
 
 
@@ -35,13 +36,17 @@ class Rounds:
 
 
 def ordinary_runs(
-    runs: Iterable[RunRecord], cases: Mapping[str, Case], points: Mapping[str, Sequence[Point]]
+    runs: Iterable[RunRecord],
+    cases: Mapping[str, Case],
+    points: Mapping[str, Sequence[Point]],
+    elsewhere: Collection[str] = (),
 ) -> Rounds:
     """The runs by which presence is judged.
 
     Args:
         runs: of the project; cases: of all points, those of old sides of A/Bs included.
         points: by case_id.
+        elsewhere: ids of runs that have points of series that were not read.
     """
     planned: dict[str, set[tuple[str, str]]] = defaultdict(set)
     paired: set[str] = set()
@@ -54,7 +59,13 @@ def ordinary_runs(
             if case.is_before:
                 paired.add(point.run_id)
     kept = sorted(
-        (run for run in runs if run.run_id in planned and run.run_id not in paired),
+        (
+            run
+            for run in runs
+            if (run.run_id in planned or run.run_id in elsewhere)
+            and run.run_id not in paired
+            and not _is_paired(run)
+        ),
         key=lambda run: (run.started_utc, run.run_id),
     )
     covering: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -64,13 +75,20 @@ def ordinary_runs(
     return Rounds(tuple(kept), {key: tuple(found) for key, found in covering.items()})
 
 
+def _is_paired(run: RunRecord) -> bool:
+    models = run.plan.get("model")
+    named = models if isinstance(models, list | tuple) else ()
+    return any(isinstance(m, Mapping) and before(str(m.get("name", ""))) for m in named)
+
+
 def presence_of(series: SeriesHistory, rounds: Rounds, since: datetime | None) -> Finding | None:
     """NEW, MISSING or nothing.
 
     NEW is a series whose first point is of `since` or later, or without it of the newest
     run; the project's first run makes nothing NEW. MISSING is one that was planned and that
     the newest run did not come to, that cannot exist any more, that the same plan does not
-    hold any more, or that two runs of its model on its device went without.
+    hold any more, or that two runs of its model on its device went without; suspected where
+    only the newest run did not come to it, and can be resumed.
     """
     if not series.points or not rounds.runs:
         return None
@@ -94,11 +112,16 @@ def _missing(series: SeriesHistory, rounds: Rounds) -> Finding | None:
     if not measured:
         return None
     good = series.points[measured[-1]]
-    later = series.points[measured[-1] + 1 :]
+    ordinary = {run.run_id: run for run in rounds.runs}
+    later = [p for p in series.points[measured[-1] + 1 :] if p.run_id in ordinary]
     if later:
         newest, first = later[-1], later[0]
         away = newest.reason.startswith(_AWAY)
         gone = newest.state is PointState.NOT_APPLICABLE
+        if len(later) == 1 and not away and not gone:
+            unended = ordinary[newest.run_id]
+            if unended.status is not RunStatus.FINISHED:
+                return _not_come_to(series, good, newest, unended)
         return certain(
             series,
             Word.MISSING,
@@ -111,7 +134,7 @@ def _missing(series: SeriesHistory, rounds: Rounds) -> Finding | None:
             if gone
             else "edgebench devices doctor, then edgebench run --resume"
             if away
-            else "edgebench run --resume measures what is missing",
+            else RESUME,
             standing=Standing.DEVICE if away else Standing.CERTAIN,
         )
     run = _left_by(series, good, rounds)
@@ -132,6 +155,25 @@ def _missing(series: SeriesHistory, rounds: Rounds) -> Finding | None:
         todo="put it back into the plan, if it was left out by mistake",
     )
     return replace(found, run_id=run.run_id, since_utc=run.started_utc)
+
+
+def _not_come_to(series: SeriesHistory, good: Point, newest: Point, run: RunRecord) -> Finding:
+    """A run that can still be resumed says nothing of a case that it did not come to."""
+    is_open = run.status is RunStatus.RUNNING
+    ended = "has not ended yet" if is_open else "was interrupted before it came to it"
+    return certain(
+        series,
+        Word.MISSING,
+        good,
+        newest,
+        "measured",
+        _state(newest),
+        f"MISSING from run {short(run.run_id)} of {run.started_utc:%Y-%m-%d}, which {ended}.",
+        todo="wait for it; if nothing measures any more, edgebench run --resume"
+        if is_open
+        else RESUME,
+        standing=Standing.SUSPECTED,
+    )
 
 
 def _left_by(series: SeriesHistory, good: Point, rounds: Rounds) -> RunRecord | None:

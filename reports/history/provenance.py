@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 from bench.points import Point
 from bench.records import Json, RunRecord
 from reports.history.model import ProvenanceChange
+from reports.history.words import short
 from reports.provenance import mapping
 
-# What may explain a step, the likeliest first. The delegation is no cause but the nearest
-# effect of one.
+# What may explain a step, the likeliest first. The delegation is drawn with them, and is an
+# effect of one: it explains nothing by itself.
 MODEL, RUNTIME, RUNNER = "model", "runtime", "runner"
 DELEGATION = "delegation"
 START, SPOILT = "start temperature", "spoilt launches"
@@ -26,7 +27,6 @@ _ORDER = (
     "kernel",
     "controls",
     "device unit",
-    DELEGATION,
     _POLICY,
     "edgebench",
     "processor",
@@ -67,7 +67,8 @@ class Provenances:
         self._known: dict[tuple[object, ...], tuple[ProvenanceChange, ...]] = {}
 
     def between(self, before: Point, after: Point) -> tuple[ProvenanceChange, ...]:
-        """What of the one is another in the other; of an environment only where both have one."""
+        """What of the one is another in the other, causes only, the likeliest first; of an
+        environment only where both have one."""
         mine, theirs = self._key(before), self._key(after)
         if mine == theirs:
             return ()
@@ -84,14 +85,16 @@ class Provenances:
     def along(
         self, points: Sequence[Point]
     ) -> tuple[tuple[int, tuple[ProvenanceChange, ...]], ...]:
-        """(position, what changed there) of a series; points of which nothing is known are
-        looked past."""
+        """(position, what changed there, the delegation last) of a series; points of which
+        nothing is known are looked past."""
         found = []
         last: Point | None = None
         for position, point in enumerate(points):
             if point.environment_id is None and point.model_sha256 is None:
                 continue
-            if last is not None and (changed := self.between(last, point)):
+            if last is not None and (
+                changed := (*self.between(last, point), *_other_delegation(last, point))
+            ):
                 found.append((position, changed))
             last = point
         return tuple(found)
@@ -102,9 +105,6 @@ class Provenances:
             self._runs.get(point.run_id),
             point.model_sha256,
             point.runtime,
-            point.coverage,
-            point.delegated_nodes,
-            point.total_nodes,
         )
 
     def _differences(self, before: Point, after: Point) -> tuple[ProvenanceChange, ...]:
@@ -128,13 +128,24 @@ class Provenances:
             **(place.facts if place is not None else {}),
             MODEL: (point.model_sha256 or "")[:_SHA_DIGITS],
             RUNTIME: point.runtime,
-            DELEGATION: delegation_text(point),
             "edgebench": version,
         }
 
     def _policy(self, place: _Place, point: Point) -> _Policy:
         _, plan = self._runs.get(point.run_id, ("", ()))
         return (*place.limits, *plan)
+
+
+def unexplained(good: Point, bad: Point) -> str:
+    """What is said where nothing that could be a cause differs between two points."""
+    if None in (good.environment_id, bad.environment_id):
+        return "What it was measured with is not recorded."
+    return f"Nothing that is recorded changed since run {short(good.run_id)}."
+
+
+def _other_delegation(before: Point, after: Point) -> tuple[ProvenanceChange, ...]:
+    then, now = delegation_text(before), delegation_text(after)
+    return (ProvenanceChange(DELEGATION, then, now),) if then and now and then != now else ()
 
 
 def delegation_text(point: Point) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from statistics import median
 
 from bench.changepoints import MIN_POINTS, Detection
-from bench.format import duration
+from bench.format import counted, duration
 from bench.points import Point
 from bench.stats import Interval
 from reports.history.levels import MIN_RUNS, WINDOW, beyond, levels_of
@@ -22,7 +22,7 @@ from reports.history.model import (
     Word,
 )
 from reports.history.paired import Move, SideBySide, software_of, standing_of
-from reports.history.provenance import Provenances, in_words
+from reports.history.provenance import Provenances, delegation_text, in_words, unexplained
 from reports.history.words import (
     CASE_DIGITS,
     change,
@@ -202,26 +202,39 @@ def _finding(series: SeriesHistory, word: Word, found: _Change, context: Context
         ratio=found.ratio,
         interval=found.interval,
         provenance=found.provenance,
-        sentence=said(series, " ".join(_sentences(found, good, bad, len(after), why))),
+        sentence=said(series, " ".join(_sentences(found, good, bad, after, why))),
         todo=_todo(series, standing) if todo is None else todo,
     )
 
 
-def _sentences(found: _Change, good: Point, bad: Point, runs: int, why: str) -> Iterator[str]:
+def _sentences(
+    found: _Change, good: Point, bad: Point, after: Sequence[Point], why: str
+) -> Iterator[str]:
     interval = change_interval(found.interval)
     how = f" ({found.how})" if found.how else ""
     yield (
         f"{change(found.ratio)}{f' {interval}' if interval else ''} since run"
         f" {short(bad.run_id)} of {bad.started_utc:%Y-%m-%d}{how}: {duration(found.before_us)}"
-        f" before, {duration(found.after_us)} in the {counted_runs(runs)} from then on."
+        f" before, {duration(found.after_us)} in the {counted_runs(len(after))} from then on"
+        f" ({_launches(after)})."
     )
     if found.provenance:
         yield f"Since run {short(good.run_id)} these changed: {in_words(found.provenance)}."
-    elif None in (good.environment_id, bad.environment_id):
-        yield "What it was measured with is not recorded."
     else:
-        yield f"Nothing that is recorded changed since run {short(good.run_id)}."
+        yield unexplained(good, bad)
+    taken = [delegation_text(point) for point in (good, bad)]
+    if all(taken) and taken[0] != taken[1]:
+        yield f"Its delegate took {taken[0]} and takes {taken[1]}."
     yield why
+
+
+def _launches(points: Sequence[Point]) -> str:
+    """ "6 launches each", "1 to 6 launches each": a run of one counts as much as one of six."""
+    used = sorted(point.launches_used for point in points)
+    each = " each" if len(used) > 1 else ""
+    if used[0] == used[-1]:
+        return f"{counted(used[0], 'launch')}{each}"
+    return f"{used[0]} to {used[-1]} launches{each}"
 
 
 def _todo(series: SeriesHistory, standing: Standing) -> str:

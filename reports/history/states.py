@@ -14,13 +14,15 @@ from bench.records import Outcome
 from bench.stats import Interval
 from reports.history.levels import WINDOW
 from reports.history.model import Finding, ProvenanceChange, SeriesHistory, Standing, Word
-from reports.history.provenance import DELEGATION, Provenances, delegation_text, in_words
+from reports.history.provenance import Provenances, delegation_text, in_words, unexplained
 from reports.history.words import said, short
 
 # A file is BIGGER by more than both: smaller ones are what a converter's version writes.
 _BIGGER_SHARE, _BIGGER_BYTES = 0.01, 1024
 _NUMERICS = (NumericsWord.OK, NumericsWord.DIFFERS, NumericsWord.WRONG)
 _TOOK = (Coverage.FULL, Coverage.PARTIAL)
+# What somebody or something did; that nothing is known to have changed is worth a word.
+_WITH_A_CAUSE = (Word.WRONG, Word.FELL_BACK, Word.FAILED, Word.LESS_ACCURATE)
 _EVALUATE = "edgebench diagnose says which layers lose it"
 
 
@@ -67,10 +69,11 @@ def certain(
     standing: Standing = Standing.CERTAIN,
 ) -> Finding:
     """A finding of what was seen at a point, and not at one before it."""
-    changed = ""
-    causes = [one for one in provenance if one.what != DELEGATION]
-    if good is not None and causes:
-        changed = f" Since run {short(good.run_id)} these changed: {in_words(causes)}."
+    why = ""
+    if good is not None and provenance:
+        why = f" Since run {short(good.run_id)} these changed: {in_words(provenance)}."
+    elif good is not None and word in _WITH_A_CAUSE:
+        why = f" {unexplained(good, bad)}"
     return Finding(
         word=word,
         standing=standing,
@@ -84,7 +87,7 @@ def certain(
         ratio=None,
         interval=None,
         provenance=provenance,
-        sentence=said(series, f"{sentence}{changed}"),
+        sentence=said(series, f"{sentence}{why}"),
         todo=todo,
     )
 

@@ -11,7 +11,7 @@ from reports.render.cells import group_title
 
 # Groups are the cases of one model on one device by one runner, as in the tables.
 MOST_GROUPS = 8
-MOST_OF_A_MODEL = 4
+MOST_OF_A_MODEL = 3
 # Of one group, in charts that have a panel for each case.
 MOST_PANELS = 8
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from rich import box
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderResult
@@ -28,6 +29,7 @@ _MOST_TREND, _NARROW_TREND = 24, 10
 # Below this span, a share of the level, noise would look like an event.
 _LEAST_SPAN = 0.06
 _NAME_WIDTH = 34
+_NOT_WELL = (PointState.FAILED, PointState.FELL_BACK, PointState.INVALID)
 _GOOD = (Word.FASTER, Word.NEW, Word.MENDED)
 _LEGEND = (
     "p50: of the newest run that counts. against: its level and the baseline's, or the runs "
@@ -43,16 +45,25 @@ class HistoryScreen:
     Attributes:
         series: the rows, those with findings first.
         left_out: how many quiet ones are not among them.
+        since: what began before it was left out of the findings, if anything was.
     """
 
     history: History
     series: tuple[SeriesHistory, ...]
     left_out: int
+    since: datetime | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         pen = _Pen(options.ascii_only)
         findings = self.history.findings
         yield pen.text(self._headline(), "bold")
+        if without := self._without():
+            were = "case has" if without == 1 else "cases have"
+            yield pen.text(
+                f"{without} other {were} no good number in the newest run, and had none before"
+                " (failed, fell back, invalid or WRONG): edgebench show says why.",
+                "yellow",
+            )
         for device in self.history.devices:
             yield pen.text(device.sentence, "yellow")
         if self.series:
@@ -71,9 +82,25 @@ class HistoryScreen:
         count = sum(not one.case.is_sentinel for one in self.history.series)
         of = f"{self.history.project}: {fmt.counted(count, 'case')}"
         if not self.history.findings:
+            if self.since is not None:
+                return f"{of}, nothing that began since {self.since:%Y-%m-%d}."
+            if all(len(one.points) < 2 for one in self.history.series):
+                return f"{of}, and no second run yet that could be held against the first."
             return f"{of}, nothing that needs a look."
         found = len({f.case_id for f in self.history.findings if not f.case.is_sentinel})
         return f"{of}, {found} to look at."
+
+    def _without(self) -> int:
+        """Cases that were never well: no change, and all the same not well."""
+        if self.since is not None:
+            return 0
+        found = {finding.case_id for finding in self.history.findings}
+        newest = [
+            one.points[-1]
+            for one in self.history.series
+            if one.points and one.case_id not in found and not one.case.is_sentinel
+        ]
+        return sum(point.state in _NOT_WELL or point.numerics == "WRONG" for point in newest)
 
     def _table(self, pen: _Pen, *, narrow: bool) -> Table:
         table = _empty(pen, ("what", "case", "p50", "against", "trend", "runs", "shows"))

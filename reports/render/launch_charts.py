@@ -65,8 +65,10 @@ def plot_traces(figure: Figure, rows: Sequence[Row]) -> Axes | None:
         _bulk_axis(panel, trace.samples_us)
         top = panel.get_ylim()[1]
         beyond = times[high > top]
-        panel.plot(beyond, np.full(len(beyond), top), "x", ms=4, color=INK, clip_on=False)
-        any_beyond |= len(beyond) > 0
+        # Without any, the layout would make room for a mark in the figure's corner.
+        if len(beyond):
+            any_beyond = True
+            panel.plot(beyond, np.full(len(beyond), top), "x", ms=4, color=INK, clip_on=False)
         panel.grid(axis="y", color=INK, alpha=0.15, lw=0.7)
         # Warm-up may take far longer: its heat leads into the picture, and no further.
         lasted = float(trace.seconds[-1])
@@ -78,7 +80,7 @@ def plot_traces(figure: Figure, rows: Sequence[Row]) -> Axes | None:
         if len(trace.temperature_c) > 1:
             any_heat = True
             _heat(panel, trace)
-            title += f"; °C placed to ±{trace.placed_within_s or 0:.1f} s"
+            title += f"\n°C placed to ±{trace.placed_within_s or 0:.1f} s"
         panel.set_title(title, loc="left", fontsize=8.5, pad=4)
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=INK, lw=1.1, label="median of a stretch"),

@@ -11,11 +11,12 @@ from bench.records import RunRecord
 from bench.store.outcomes import LaunchOutcomes
 from reports.history.model import Finding, History, SeriesHistory, Standing, Word
 from reports.history.words import is_simulated
+from reports.weekly.chance import chance_of
 from reports.weekly.changes import delegation_changes, gate_changes
 from reports.weekly.coverage import coverage_by_device, planned_cases, total_of, unreliable_devices
-from reports.weekly.model import Entry, ProjectWeek, Simulated, Weekly, WeekRun
+from reports.weekly.model import Chance, Entry, ProjectWeek, Simulated, Weekly, WeekRun
 from reports.weekly.names import titles_of
-from reports.weekly.news import is_news, paired_runs
+from reports.weekly.news import Told
 from reports.weekly.sight import sights
 from reports.weekly.trends import trends
 from reports.weekly.window import Window
@@ -36,6 +37,7 @@ _NOT_THE_MODEL = (Standing.DEVICE, Standing.REFUTED)
 
 def build(
     history: History,
+    before: History,
     runs: Sequence[RunRecord],
     outcomes: Iterable[LaunchOutcomes],
     *,
@@ -47,6 +49,7 @@ def build(
     Args:
         history: of all its series, as of `until_utc`; sentinels and the old sides of paired
             A/B runs count for nothing here.
+        before: the same as of `since_utc`: what it holds was told before this week.
         runs: of the project, in any order; those outside of the window are looked past.
         outcomes: of the launches of the window's runs; () where they are not known.
     """
@@ -62,20 +65,23 @@ def build(
         if finding.case_id in by_id and finding.since_utc < until_utc
     ]
     measured = sorted((e for e in entries if e.finding.case_id not in emulated), key=_worst_first)
-    paired = paired_runs(runs, window)
-
-    def told_now(entry: Entry) -> bool:
-        model = entry.finding.case.model
-        return is_news(entry.finding, entry.series, window, paired.get(model, ()))
-
-    now = [e for e in measured if told_now(e)]
+    told = Told(before, by_id)
+    now = [e for e in measured if not told.has(e.finding)]
     worse = [e for e in now if _is_for_the_worse(e.finding)]
     older = [e for e in measured if e not in now and _is_for_the_worse(e.finding)]
-    missing = {e.finding.case_id for e in measured if e.finding.word is Word.MISSING}
-    devices = tuple(d for d in history.devices if window.holds(d.since_utc))
+    # What a run that can be resumed has not come to is not finished, and no more.
+    missing = {
+        e.finding.case_id
+        for e in measured
+        if e.finding.word is Word.MISSING and e.finding.standing is not Standing.SUSPECTED
+    }
+    devices = tuple(d for d in history.devices if not told.has_device(d))
     real_devices = {s.case.device for s in real}
     drawn, left_out = trends(real, window, worse)
     each, everything = sights(real, window)
+    chance = chance_of(real, window, worse)
+    # Where there are many suspicions, those first that are more than chance.
+    worse.sort(key=lambda e: _is_likely_chance(e, chance))
     return ProjectWeek(
         project=history.project,
         runs=tuple(_runs(runs, series, window)),
@@ -93,13 +99,14 @@ def build(
         cases=planned_cases(real, window, missing),
         sights=each,
         sight=everything,
+        chance=chance,
         trends=drawn,
         trends_left_out=left_out,
         simulated=Simulated(
             entries=tuple(
                 e
                 for e in sorted(entries, key=_worst_first)
-                if e.finding.case_id in emulated and told_now(e)
+                if e.finding.case_id in emulated and not told.has(e.finding)
             ),
             devices=tuple(d for d in devices if d.device not in real_devices),
             coverage=total_of((by_id[c] for c in emulated), window),
@@ -134,6 +141,11 @@ def _worst_first(entry: Entry) -> tuple[object, ...]:
         entry.title,
         finding.case_id,
     )
+
+
+def _is_likely_chance(entry: Entry, chance: Chance) -> bool:
+    found = entry.finding
+    return found.standing is Standing.SUSPECTED and found.case_id not in chance.outstanding
 
 
 def _known_wrong(entries: Iterable[Entry]) -> set[str]:

@@ -91,6 +91,13 @@ def _project(project: ProjectWeek) -> dict[str, Any]:
         "smallest_step_by_device": [
             {"device": sight.device, **_sight(sight)} for sight in project.sights
         ],
+        "chance": {
+            "series": project.chance.series,
+            "numbers": project.chance.looks,
+            "false_alarms": [project.chance.low, project.chance.high],
+            "suspected": project.chance.suspected,
+            "stand_out": sorted(project.chance.outstanding),
+        },
         "charts_left_out": project.trends_left_out,
         "runs": [
             {

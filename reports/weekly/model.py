@@ -159,6 +159,27 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
+class Chance:
+    """How much of what is suspected to be slower noise alone would have made.
+
+    Attributes:
+        series: long enough to show a step, with a judged point in the window; looks: such
+            points, each of which the detector looked at.
+        low, high: suspected steps to slower that so many looks raise where nothing changed,
+            by docs/history.md, from noise of 1 % to noise with two modes.
+        suspected: SLOWER and suspected, of this week; outstanding: those of them whose steps
+            are more than so many series show by chance (bench.changepoints.worth_a_look).
+    """
+
+    series: int
+    looks: int
+    low: float
+    high: float
+    suspected: int
+    outstanding: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Trend:
     """The series of one model on one device that are drawn: those with a finding, or the others."""
 
@@ -203,6 +224,7 @@ class ProjectWeek:
         by_device: findings that the device explains, or that a paired A/B refuted.
         better: FASTER and MENDED; appeared: NEW.
         cases: all that `coverage` counts as planned.
+        chance: what noise alone would have raised.
         trends: what is drawn; trends_left_out: series that are not.
         titles: case_id -> what people call the case, of every series.
     """
@@ -223,6 +245,7 @@ class ProjectWeek:
     cases: tuple[WeekCase, ...]
     sights: tuple[Sight, ...]
     sight: Sight
+    chance: Chance
     trends: tuple[Trend, ...]
     trends_left_out: int
     simulated: Simulated

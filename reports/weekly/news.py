@@ -1,53 +1,68 @@
-"""Which findings are this week's, and which were told before and still stand."""
+"""Which findings are this week's, and which the report of the week before had to tell."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
-from bench.identity import before
-from bench.records import RunRecord
-from reports.history.model import Finding, SeriesHistory, Standing
-from reports.weekly.window import Window
+from reports.history.gather import what_of
+from reports.history.model import DeviceFinding, Finding, History, SeriesHistory, Word
 
-# By then two further weeks have decided where the old one cannot run any more.
-_TWO_WEEKS = timedelta(days=14)
-
-
-def paired_runs(runs: Iterable[RunRecord], window: Window) -> dict[str, set[str]]:
-    """Model -> runs of the window that measured an old one of it beside today's."""
-    found: dict[str, set[str]] = {}
-    for run in runs:
-        if not window.holds(run.started_utc):
-            continue
-        models = run.plan.get("model")
-        for model in models if isinstance(models, list) else []:
-            old = before(str(model.get("name", ""))) if isinstance(model, dict) else None
-            if old is not None:
-                found.setdefault(old[0], set()).add(run.run_id)
-    return found
+# The detector may place a step one run earlier or later once it knows more.
+_NEAR = 1
+_SPEEDS = (Word.SLOWER, Word.FASTER)
 
 
-def is_news(
-    finding: Finding, series: SeriesHistory, window: Window, paired: Collection[str]
-) -> bool:
-    """Whether it began in the window, or was settled in it.
+class Told:
+    """What was known before the window.
 
-    A step of last week that a paired A/B, or time, settles this week is this week's.
+    A finding is told once for each standing: what was suspected is told again once it is
+    confirmed, and what is found late is told when it is found, whenever it began.
 
     Args:
-        paired: runs of the window that held old and new of the model side by side.
+        before: the history as it was when the window began.
+        series: of now, by case_id.
     """
-    if window.holds(finding.since_utc):
-        return True
-    if finding.standing in (Standing.CERTAIN, Standing.SUSPECTED):
-        return False
-    if any(point.run_id in paired for point in window.points(series)):
-        return True
-    after = (p for p in series.points if p.started_utc >= finding.since_utc + _TWO_WEEKS)
-    second = next(after, None)
-    return (
-        finding.standing is Standing.CONFIRMED
-        and second is not None
-        and window.holds(second.started_utc)
-    )
+
+    def __init__(self, before: History, series: Mapping[str, SeriesHistory]) -> None:
+        self._series = series
+        self._findings: dict[tuple[object, ...], list[Finding]] = defaultdict(list)
+        for finding in before.findings:
+            self._findings[*what_of(finding), finding.standing].append(finding)
+        self._devices = before.devices
+        self._of_device: dict[str, list[SeriesHistory]] = defaultdict(list)
+        for one in series.values():
+            self._of_device[one.case.device].append(one)
+
+    def has(self, finding: Finding) -> bool:
+        """Whether it was told before."""
+        known = self._findings[*what_of(finding), finding.standing]
+        return any(self._is_same(finding, one) for one in known)
+
+    def has_device(self, found: DeviceFinding) -> bool:
+        """Whether the same change of a device was told before."""
+        alike = [
+            one
+            for one in self._devices
+            if (one.device, one.ratio > 1) == (found.device, found.ratio > 1)
+        ]
+        if not alike:
+            return False
+        points = (p for one in self._of_device[found.device] for p in one.points)
+        moments = sorted({point.started_utc for point in points})
+        return any(_near(moments, one.since_utc, found.since_utc) for one in alike)
+
+    def _is_same(self, now: Finding, then: Finding) -> bool:
+        if now.case_id != then.case_id or now.run_id == then.run_id:
+            return True
+        series = self._series.get(now.case_id)
+        if now.word not in _SPEEDS or series is None:
+            return False
+        return _near([point.run_id for point in series.judged], now.run_id, then.run_id)
+
+
+def _near(order: Iterable[object], one: object, other: object) -> bool:
+    places = {item: place for place, item in enumerate(order)}
+    if one not in places or other not in places:
+        return one == other
+    return abs(places[one] - places[other]) <= _NEAR

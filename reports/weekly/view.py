@@ -19,6 +19,7 @@ from reports.render.cell import Tone
 from reports.weekly.model import Coverage, Entry, ProjectWeek, Weekly
 from reports.weekly.tables import Table, tables
 from reports.weekly.words import (
+    chance_sentence,
     coverage_sentence,
     headline,
     project_headline,
@@ -29,6 +30,15 @@ from reports.weekly.words import (
 # From so many on, findings that began alike are told as one.
 _ALIKE = 3
 _RUN_ID = 13
+# What an update may have done.
+_WITH_A_CAUSE = (
+    Word.SLOWER,
+    Word.FASTER,
+    Word.WRONG,
+    Word.FELL_BACK,
+    Word.FAILED,
+    Word.LESS_ACCURATE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +175,9 @@ def _project(project: ProjectWeek) -> ProjectView:
         by_device=_grouped(project.by_device),
         better=_grouped(project.better),
         appeared=_grouped(project.appeared),
-        sight=sight_sentence(project.sight),
+        sight=" ".join(
+            filter(None, (sight_sentence(project.sight), chance_sentence(project.chance)))
+        ),
         tables=tables(project),
         trends=tuple(
             TrendView(
@@ -199,6 +211,12 @@ def _banners(project: ProjectWeek) -> Iterable[str]:
     if open_runs := [r for r in project.runs if r.status == "running"]:
         n = len(open_runs)
         yield f"{fmt.counted(n, 'run')} of the week {'has' if n == 1 else 'have'} not ended yet."
+    if cut := [r for r in project.runs if r.status == "interrupted"]:
+        n = len(cut)
+        yield (
+            f"{fmt.counted(n, 'run')} of the week {'was' if n == 1 else 'were'} interrupted: "
+            "edgebench run --resume measures what is left of the newest."
+        )
 
 
 def _grouped(entries: Sequence[Entry]) -> tuple[FindingView, ...]:
@@ -261,7 +279,7 @@ def _finding(entry: Entry) -> FindingView:
         since=f"{found.since_utc:%Y-%m-%d}",
         run=fmt.visible(found.run_id[:_RUN_ID]),
         last_good=fmt.visible((found.last_good_run_id or "")[:_RUN_ID]),
-        changed=_changed(found.provenance),
+        changed=_changed(found.provenance) or _nothing_changed(entry),
         sentence=fmt.visible(found.sentence),
         todo=fmt.visible(found.todo),
         series=entry.series,
@@ -299,6 +317,17 @@ def _changed(provenance: Iterable[ProvenanceChange]) -> tuple[str, ...]:
         fmt.visible(f"{c.what} {c.before or 'not recorded'} → {c.after or 'not recorded'}")
         for c in provenance
     )
+
+
+def _nothing_changed(entry: Entry) -> tuple[str, ...]:
+    """Said where both sides tell what they were measured with, and it is the same."""
+    found = entry.finding
+    if found.word not in _WITH_A_CAUSE:
+        return ()
+    points = {point.run_id: point for point in entry.series.points}
+    sides = [points.get(run_id or "") for run_id in (found.last_good_run_id, found.run_id)]
+    known = all(point is not None and point.environment_id is not None for point in sides)
+    return ("nothing that is recorded",) if known else ()
 
 
 def _left_out(project: ProjectWeek) -> str:

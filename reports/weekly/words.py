@@ -7,7 +7,7 @@ from datetime import datetime
 
 from bench import format as fmt
 from reports.history.model import Standing, Word
-from reports.weekly.model import Coverage, ProjectWeek, Sight, Weekly
+from reports.weekly.model import Chance, Coverage, ProjectWeek, Sight, Weekly
 
 _STATES = (
     ("invalid", "invalid"),
@@ -74,7 +74,7 @@ def _events(projects: Sequence[ProjectWeek]) -> Iterator[str]:
     }
     if grown:
         yield f"{fmt.counted(len(grown), 'file')} grew"
-    if missing := cases(Word.MISSING):
+    if missing := cases(Word.MISSING, Standing.CERTAIN, Standing.CONFIRMED):
         yield f"{fmt.counted(missing, 'case')} {_verb(missing, 'is', 'are')} missing"
     if gates := sum(len(p.failing_gates) for p in projects):
         yield f"{fmt.counted(gates, 'gate')} newly {_verb(gates, 'fails', 'fail')}"
@@ -106,6 +106,30 @@ def span(since_utc: datetime, until_utc: datetime) -> str:
     whole = all((m.hour, m.minute, m.second) == (0, 0, 0) for m in (since_utc, until_utc))
     form = "%Y-%m-%d" if whole else "%Y-%m-%d %H:%M"
     return f"{since_utc:{form}} to {until_utc:{form}} UTC"
+
+
+def chance_sentence(chance: Chance) -> str:
+    """How many false alarms are to be expected; "" where there was nothing to look at."""
+    if not chance.series:
+        return ""
+    low, high = round(chance.low), round(chance.high)
+    alarms = (
+        "fewer than 1 step"
+        if not high
+        else f"up to {fmt.counted(high, 'step')}"
+        if low == 0
+        else f"{low} to {fmt.counted(high, 'step')}"
+    )
+    text = (
+        f"A week in which nothing changed would show {alarms} to slower by chance"
+        f" ({fmt.counted(chance.looks, 'new number')} of {chance.series} series)"
+    )
+    if not chance.suspected:
+        return f"{text}."
+    out = len(chance.outstanding)
+    return (
+        f"{text}; {out} of {chance.suspected} suspected {_verb(out, 'stands', 'stand')} out of it."
+    )
 
 
 def sight_sentence(sight: Sight) -> str:
