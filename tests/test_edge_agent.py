@@ -159,7 +159,7 @@ def test_a_file_that_is_replaced_while_it_is_measured_counts_for_neither(
         looked += 1
         shutil.copy(other, tmp_path / "new")
         (tmp_path / "new").replace(model)
-        write_model(tmp_path / "o", conv_model(size=16 + looked % 5, classes=10)).replace(other)
+        write_model(tmp_path / "o", conv_model(size=16, classes=2 + looked)).replace(other)
 
     target = Target("gw", "m", "1", model, "fp32", "xnnpack", 1)
     with pytest.raises(edge_child.Failed, match="replaced while it was measured"):
