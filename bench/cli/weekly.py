@@ -99,19 +99,19 @@ def _project(
     """dated: whether reports are made for weeks of the calendar, some time after their end;
     otherwise the one before was made when this week began, and knew of no run that had not
     ended by then."""
-    from reports.history.gather import gather
+    from reports.history.gather import history_of
+    from reports.history.past import read
     from reports.weekly.build import build
 
     runs = [run for run in store.runs(name) if run.started_utc < end]
     of_week = [run.run_id for run in runs if run.started_utc >= begin]
-    history = gather(store, name, since=begin, until=end)
+    past = read(store, name, until=end).as_of(end)
+    history = history_of(past, since=begin)
     found = {finding.case_id for finding in history.findings}
     moved = {device.device for device in history.devices}
-    before = gather(
-        store,
-        name,
-        until=begin,
-        ended_by=None if dated else begin,
+    devices = moved | {finding.case.device for finding in history.findings}
+    before = history_of(
+        past.of_devices(devices).as_of(begin, None if dated else begin),
         # Of what is quiet now nothing is told.
         where=lambda case: case.case_id in found or case.device in moved,
     )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 
 from bench.changepoints import detect_many, smallest_step_given
 from bench.config import AnalysisConfig
-from bench.errors import UserError
 from bench.identity import Case
 from bench.points import Point
 from bench.records import RunRecord, RunStatus
@@ -18,13 +15,13 @@ from reports.history.baselines import in_force
 from reports.history.blame import blame
 from reports.history.model import Finding, History, SeriesHistory, Standing, Word
 from reports.history.paired import side_by_side
+from reports.history.past import Past, read
 from reports.history.presence import ordinary_runs, presence_of
 from reports.history.provenance import Provenances
 from reports.history.series import Held, judged_of, series_of
 from reports.history.speeds import Context, speeds_of
 from reports.history.states import states_of
 from reports.history.words import is_simulated, title
-from reports.points import points_of
 from reports.provenance import mapping
 
 # The worst first.
@@ -75,17 +72,22 @@ def gather(
 
     Raises: StoreError.
     """
-    cases = store.cases(project=project)
-    points, runs = _read(store, project, cases, until, ended_by, where)
+    past = read(store, project, until=until, where=where).as_of(until, ended_by)
+    return history_of(past, since=since, where=where)
+
+
+def history_of(
+    past: Past,
+    *,
+    since: datetime | None = None,
+    where: Callable[[Case], bool] | None = None,
+) -> History:
+    """The history of what was read; `since` and `where` as in `gather`."""
+    cases, points, runs = past.cases, past.points, past.runs
     newest = max(runs, key=lambda run: (run.started_utc, run.run_id), default=None)
     delta = AnalysisConfig().delta if newest is None else delta_of(newest)
-    environments = {p.environment_id for found in points.values() for p in found}
-    provenances = Provenances(
-        store.environments(sorted(key for key in environments if key is not None)),
-        {run.run_id: run for run in runs},
-    )
-    pinned = [b for b in store.baselines(project) if until is None or b.made_utc < until]
-    held = Held(provenances, in_force(pinned), delta)
+    provenances = Provenances(past.environments, {run.run_id: run for run in runs})
+    held = Held(provenances, in_force(past.baselines), delta)
     series = _series(cases, points, held)
     context = Context(
         provenances=provenances,
@@ -95,8 +97,7 @@ def gather(
     )
     # A run without any point of what was asked for left it all out.
     ended = {run.run_id for run in runs if run.status is not RunStatus.RUNNING}
-    without = {run.run_id for run in store.runs_without_points(project)} if where else set()
-    rounds = ordinary_runs(runs, cases, points, ended - without if where else ())
+    rounds = ordinary_runs(runs, cases, points, ended - past.without if where else ())
     news = since if since is not None or not rounds.runs else rounds.runs[-1].started_utc
     findings: list[Finding] = []
     for one in series:
@@ -112,7 +113,7 @@ def gather(
     names = {one.case.device for one in shown}
     ids = {one.case_id for one in shown}
     return History(
-        project=project,
+        project=past.project,
         series=shown,
         findings=_in_order(
             (finding for finding in judged if finding.case_id in ids),
@@ -126,48 +127,6 @@ def delta_of(run: RunRecord) -> float:
     """The smallest relative change that counts, of the run's plan."""
     found = mapping(run.plan, "analysis").get("delta")
     return float(found) if isinstance(found, int | float) else AnalysisConfig().delta
-
-
-def _read(
-    store: StoreReader,
-    project: str,
-    cases: Mapping[str, Case],
-    until: datetime | None,
-    ended_by: datetime | None,
-    where: Callable[[Case], bool] | None,
-) -> tuple[dict[str, list[Point]], tuple[RunRecord, ...]]:
-    """Points of every series that matters, by case_id, and the project's runs.
-
-    Runs that nobody has made points of are read launch by launch, here and now.
-    """
-    wanted: Iterable[str] | None = None
-    if where is not None:
-        devices = {case.device for case in cases.values() if where(case)}
-        wanted = sorted(key for key, case in cases.items() if case.device in devices)
-    points: defaultdict[str, list[Point]] = defaultdict(list)
-    for point in store.points(project=project, case_ids=wanted, until=until):
-        points[point.case_id].append(point)
-    kept = None if wanted is None else frozenset(wanted)
-    touched: set[str] = set()
-    for run in store.runs_without_points(project):
-        if until is not None and run.started_utc >= until:
-            continue
-        # A plan that this version cannot read has no say.
-        with suppress(UserError):
-            for point in points_of(store.load(run.run_id)):
-                if kept is None or point.case_id in kept:
-                    points[point.case_id].append(point)
-                    touched.add(point.case_id)
-    for case_id in touched:
-        points[case_id].sort(key=lambda point: (point.started_utc, point.run_id))
-    runs = tuple(run for run in store.runs(project) if until is None or run.started_utc < until)
-    if ended_by is not None:
-        late = {r.run_id for r in runs if r.finished_utc is None or r.finished_utc > ended_by}
-        runs = tuple(run for run in runs if run.run_id not in late)
-        for case_id, found in points.items():
-            points[case_id] = [point for point in found if point.run_id not in late]
-    known = {case_id: found for case_id, found in points.items() if found and case_id in cases}
-    return known, runs
 
 
 def _series(

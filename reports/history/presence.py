@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,11 +29,15 @@ class Rounds:
 
     Attributes:
         runs: those that have points.
-        covering: (model, device) -> positions in `runs` of those that planned it.
+        positions: run_id -> position in `runs`.
+        covering: (model, device) -> positions of those that planned it.
+        of_plan: plan_sha256 -> positions.
     """
 
     runs: tuple[RunRecord, ...]
+    positions: Mapping[str, int]
     covering: Mapping[tuple[str, str], tuple[int, ...]]
+    of_plan: Mapping[str, tuple[int, ...]]
 
 
 def ordinary_runs(
@@ -69,10 +74,17 @@ def ordinary_runs(
         key=lambda run: (run.started_utc, run.run_id),
     )
     covering: dict[tuple[str, str], list[int]] = defaultdict(list)
+    of_plan: dict[str, list[int]] = defaultdict(list)
     for position, run in enumerate(kept):
+        of_plan[run.plan_sha256].append(position)
         for key in planned[run.run_id]:
             covering[key].append(position)
-    return Rounds(tuple(kept), {key: tuple(found) for key, found in covering.items()})
+    return Rounds(
+        runs=tuple(kept),
+        positions={run.run_id: position for position, run in enumerate(kept)},
+        covering={key: tuple(found) for key, found in covering.items()},
+        of_plan={key: tuple(found) for key, found in of_plan.items()},
+    )
 
 
 def _is_paired(run: RunRecord) -> bool:
@@ -112,14 +124,13 @@ def _missing(series: SeriesHistory, rounds: Rounds) -> Finding | None:
     if not measured:
         return None
     good = series.points[measured[-1]]
-    ordinary = {run.run_id: run for run in rounds.runs}
-    later = [p for p in series.points[measured[-1] + 1 :] if p.run_id in ordinary]
+    later = [p for p in series.points[measured[-1] + 1 :] if p.run_id in rounds.positions]
     if later:
         newest, first = later[-1], later[0]
         away = newest.reason.startswith(_AWAY)
         gone = newest.state is PointState.NOT_APPLICABLE
         if len(later) == 1 and not away and not gone:
-            unended = ordinary[newest.run_id]
+            unended = rounds.runs[rounds.positions[newest.run_id]]
             if unended.status is not RunStatus.FINISHED:
                 return _not_come_to(series, good, newest, unended)
         return certain(
@@ -178,23 +189,25 @@ def _not_come_to(series: SeriesHistory, good: Point, newest: Point, run: RunReco
 
 def _left_by(series: SeriesHistory, good: Point, rounds: Rounds) -> RunRecord | None:
     """The first run that should have had it, while that is news."""
-    order = {run.run_id: position for position, run in enumerate(rounds.runs)}
-    began = order.get(good.run_id)
+    began = rounds.positions.get(good.run_id)
     if began is None:
         # Last measured in a paired A/B: from the ordinary run before it on.
         earlier = [i for i, run in enumerate(rounds.runs) if run.started_utc <= good.started_utc]
         if not earlier:
             return None
         began = earlier[-1]
-    plan = rounds.runs[began].plan_sha256
-    same = [i for i in range(began + 1, len(rounds.runs)) if rounds.runs[i].plan_sha256 == plan]
     covering = rounds.covering.get((series.case.model, series.case.device), ())
-    beside = [i for i in covering if i > began]
+    same = _after(began, rounds.of_plan[rounds.runs[began].plan_sha256])
+    beside = _after(began, covering)
     if len(beside) > _STILL_NEWS or len(same) > _STILL_NEWS:
         return None
     if same:
         return rounds.runs[min((*same, *beside))]
     return rounds.runs[beside[0]] if len(beside) >= _RUNS_WITHOUT else None
+
+
+def _after(position: int, of: Sequence[int]) -> Sequence[int]:
+    return of[bisect_right(of, position) :]
 
 
 def _was_there(point: Point) -> bool:
