@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,11 +21,8 @@ from reports.diagnosis.plots import (
 from reports.diagnosis.view import view
 from reports.render.facts import flatten
 from reports.render.figures import Chart, draw_chart
+from reports.render.page import POLICY, asset, page
 
-_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'"
-)
 _MAX_CHANNELS = 512
 
 
@@ -90,12 +85,8 @@ def html(diagnosis: Diagnosis) -> str:
 
     Raises: ValueError for a number that cannot be shown.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    css = (files("reports.render") / "templates" / "report.css").read_text(encoding="utf-8")
-    template = files("reports.diagnosis") / "templates" / "diagnosis.html.j2"
-    return environment.from_string(template.read_text(encoding="utf-8")).render(
+    return page(
+        asset("diagnosis.html.j2", "reports.diagnosis"),
         report=view(diagnosis),
         charts=_charts(diagnosis),
         strips=_strips(diagnosis),
@@ -108,8 +99,8 @@ def html(diagnosis: Diagnosis) -> str:
                 **diagnosis.provenance,
             }
         ),
-        policy=_POLICY,
-        css=Markup(css),  # noqa: S704 (ours)
+        policy=POLICY,
+        css=Markup(asset("report.css")),  # noqa: S704 (ours)
     )
 
 

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from reports.pairs.model import Pairs
 from reports.pairs.view import HEADS, view
-
-_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
-    " form-action 'none'"
-)
+from reports.render.page import POLICY, asset, page
 
 
 def html(pairs: Pairs) -> str:
@@ -21,17 +14,11 @@ def html(pairs: Pairs) -> str:
 
     Raises: ValueError for a number that cannot be shown.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_asset("pairs.html.j2")).render(
+    return page(
+        asset("pairs.html.j2"),
         shown=view(pairs),
         heads=HEADS,
-        policy=_POLICY,
+        policy=POLICY,
         # Markup only for what is ours.
-        css=Markup(_asset("report.css")),  # noqa: S704
+        css=Markup(asset("report.css")),  # noqa: S704
     )
-
-
-def _asset(name: str) -> str:
-    return (files("reports.render") / "templates" / name).read_text(encoding="utf-8")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass
-from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from bench import format as fmt
@@ -23,6 +21,7 @@ from reports.render.matrix import LEGEND as MATRIX_LEGEND
 from reports.render.numerics import FIRST_NUMBER
 from reports.render.numerics import HEADS as ANSWER_HEADS
 from reports.render.numerics import LEGEND as ANSWER_LEGEND
+from reports.render.page import asset, page
 from reports.render.variants import variant_view
 from reports.render.view import ReportView, view
 
@@ -79,8 +78,8 @@ def html(comparison: Comparison) -> str:
     Raises:
         ValueError: a number in the comparison cannot be shown.
     """
-    css = _asset("report.css")
-    script = _asset("report.js")
+    css = asset("report.css")
+    script = asset("report.js")
     report, made = view(comparison), charts(comparison)
     # Markup only for what is ours: the assets, and SVG that matplotlib has escaped.
     drawn = {
@@ -88,10 +87,8 @@ def html(comparison: Comparison) -> str:
         for chart in made
     }
     inline = [chart for chart in made if chart.kind not in _ELSEWHERE]
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_asset("report.html.j2")).render(
+    return page(
+        asset("report.html.j2"),
         report=report,
         simulated=comparison.simulated,
         columns=[c for c in _COLUMNS if not c.optional or _any(report, c)],
@@ -136,10 +133,6 @@ def html(comparison: Comparison) -> str:
 def _any(report: ReportView, column: _Column) -> bool:
     cells = (getattr(row, column.key) for table in report.tables for row in table.rows)
     return any(cell.text != fmt.ABSENT for cell in cells)
-
-
-def _asset(name: str) -> str:
-    return (files("reports.render") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _policy(script: str) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from reports.history.model import SeriesHistory
+from reports.render.page import POLICY, asset, page
 from reports.render.series_charts import series_chart
 from reports.render.sparklines import sparkline
 from reports.weekly.model import Weekly
@@ -16,10 +14,6 @@ from reports.weekly.view import RUN_HEADS, first, view
 # What a person reads in one page; weekly.json holds all.
 MAX_FINDINGS = 60
 MAX_ROWS = 200
-_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'"
-)
 
 
 def html(week: Weekly) -> str:
@@ -28,10 +22,8 @@ def html(week: Weekly) -> str:
     Raises:
         ValueError: a number in the week cannot be shown.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_asset("weekly.html.j2")).render(
+    return page(
+        asset("weekly.html.j2", "reports.weekly"),
         week=view(week),
         first=first,
         max_findings=MAX_FINDINGS,
@@ -39,8 +31,8 @@ def html(week: Weekly) -> str:
         run_heads=RUN_HEADS,
         spark=_spark,
         chart=_chart,
-        policy=_POLICY,
-        css=Markup(_asset("weekly.css")),  # noqa: S704
+        policy=POLICY,
+        css=Markup(asset("weekly.css", "reports.weekly")),  # noqa: S704
     )
 
 
@@ -51,7 +43,3 @@ def _spark(series: SeriesHistory) -> Markup:
 
 def _chart(series: SeriesHistory) -> Markup:
     return Markup(series_chart(series))  # noqa: S704
-
-
-def _asset(name: str) -> str:
-    return (files("reports.weekly") / "templates" / name).read_text(encoding="utf-8")
